@@ -249,7 +249,7 @@ EXPORT void *realloc(void *old, size_t size)
         block = arena_resize(old, size);
         made(CHANNEL_REALLOC, block, size, CALLER());
     } else {
-        recorder_record(CHANNEL_RESIZE_BEGIN, (uint64_t)(uintptr_t)old, 0, CALLER());
+        recorder_resize_begin((uint64_t)(uintptr_t)old);
         block = real.realloc(old, size);
         resized(old, block, size, CALLER());
     }
@@ -272,7 +272,7 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
         block = arena_resize(old, bytes);
         made(CHANNEL_REALLOC, block, bytes, CALLER());
     } else {
-        recorder_record(CHANNEL_RESIZE_BEGIN, (uint64_t)(uintptr_t)old, 0, CALLER());
+        recorder_resize_begin((uint64_t)(uintptr_t)old);
         block = real.realloc(old, bytes);
         resized(old, block, bytes, CALLER());
     }
@@ -316,7 +316,7 @@ EXPORT void *pvalloc(size_t size)
 }
 
 /* C23; glibc 2.43 has them. */
-EXPORT void free_sized(void *block, size_t size);
+void free_sized(void *block, size_t size);
 EXPORT void free_sized(void *block, size_t size)
 {
     if (!block || arena_holds(block))
@@ -325,7 +325,7 @@ EXPORT void free_sized(void *block, size_t size)
     real.free(block);
 }
 
-EXPORT void free_aligned_sized(void *block, size_t align, size_t size);
+void free_aligned_sized(void *block, size_t align, size_t size);
 EXPORT void free_aligned_sized(void *block, size_t align, size_t size)
 {
     if (!block || arena_holds(block))

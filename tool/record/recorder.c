@@ -493,7 +493,9 @@ static void slow(const struct recorder_call *call)
     limit_set(self);
     self->generation = call->key.sp | RECORDER_BUSY;
     atomic_signal_fence(memory_order_seq_cst);
-    if (mode == RECORDER_SAMPLE)
+    if (call->kind == CHANNEL_RESIZE_BEGIN)
+        recorder_unit_long(self, call, self->last_ticks, TRACE_NO_STACK);
+    else if (mode == RECORDER_SAMPLE)
         sample(self, call);
     else
         recorder_event(self, call->kind, call->address, call->size, &call->key);

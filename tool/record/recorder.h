@@ -91,6 +91,8 @@ void recorder_nested_flush(struct recorder_thread *self);
 /* A module is about to be, or was just unloaded. */
 void recorder_forget_code(void);
 
+#define RECORDER_SLACK 16u /* units that may be written past the limit before the next checkpoint */
+
 /* Appends one unit. There is room: limits leave RECORDER_SLACK units. */
 static inline void recorder_put(struct recorder_thread *self, uint64_t w0, uint64_t w1)
 {
@@ -100,7 +102,6 @@ static inline void recorder_put(struct recorder_thread *self, uint64_t w0, uint6
     self->head++;
 }
 
-#define RECORDER_SLACK 16u /* units that may be written past the limit before the next checkpoint */
 
 /* The body of recording one event on a ready thread. Publishes it. */
 static inline __attribute__((always_inline)) void recorder_event(struct recorder_thread *self, uint32_t kind,
@@ -147,4 +148,18 @@ static inline __attribute__((always_inline)) void recorder_record(uint32_t kind,
     if (__builtin_expect(self->generation != (key.sp | RECORDER_BUSY), 0))
         recorder_nested_flush(self);
     self->generation = self->ready;
+}
+
+/* Notes that a resize of this block begins: no stack, no time, its end brings both. */
+static inline __attribute__((always_inline)) void recorder_resize_begin(uint64_t address)
+{
+    struct recorder_thread *self = &recorder_self;
+    if (__builtin_expect(
+            self->generation != atomic_load_explicit(&recorder_page->generation, memory_order_relaxed), 0)) {
+        const struct recorder_call call = {.address = address, .kind = CHANNEL_RESIZE_BEGIN};
+        recorder_slow(&call);
+        return;
+    }
+    recorder_put(self, channel_w0(CHANNEL_RESIZE_BEGIN, 0, address), 0);
+    atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
 }

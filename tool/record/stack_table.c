@@ -23,6 +23,7 @@ static void frame_begin(struct unwind_frame *frame, const struct stack_key *key)
     frame->sp = key->sp;
     frame->slot = key->sp - sizeof(uint64_t);
     frame->saved[UNWIND_FRAME] = key->rbp;
+    frame->lost = ((1u << UNWIND_SAVED) - 1) & ~(1u << UNWIND_FRAME);
 }
 
 /* Steps frame to its caller and notes in *step what proves it. */
@@ -43,10 +44,7 @@ static enum unwind_end step_up(struct unwind_frame *frame, struct stack_step *st
         if (rule->cfa_register == UNWIND_FRAME) {
             step->needs_rbp = true;
         } else {
-            step->keeps = false;
-            /* The other callee-saved registers are known only once a frame has saved them. */
-            if (!frame->saved_at[rule->cfa_register])
-                return UNWIND_NO_RULE;
+            step->keeps = false; /* known at all only if an inner frame has saved it */
         }
         if (rule->cfa == UNWIND_CFA_REGISTER_DEREF)
             step->deref_at = frame->saved[rule->cfa_register] + (uint64_t)(int64_t)rule->deref_offset;

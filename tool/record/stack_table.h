@@ -36,7 +36,8 @@
 #define STACK_DEPTH_MAX 256u /* frames kept; deeper stacks are cut at the outer end */
 
 struct stack_entry {
-    uint64_t sp, ra;
+    _Alignas(64) uint64_t sp;
+    uint64_t ra;
     uint64_t rbp, rbp_mask; /* rbp is compared only where the mask has ones: all or none */
     uint32_t node;
     uint32_t stamp;         /* changes when the entry is filled anew; 0: never filled */
