@@ -261,6 +261,8 @@ static size_t unescape_rust(char *text, size_t length)
 
 char *demangle(const char *linkage_name)
 {
+    if (starts_with(linkage_name, "__GI_"))
+        linkage_name += 5; /* the C library's own way past its exported name */
     size_t length = strcspn(linkage_name, "@"); /* "memcpy@@GLIBC_2.14" */
     if (length == 0)
         length = strlen(linkage_name);

@@ -256,20 +256,16 @@ static struct module_symbol *covering_symbol(const struct module_file *file, uin
     return NULL;
 }
 
-/* The function's extent as the unwind tables have it. */
-static bool frame_extent(const struct module_file *file, uint64_t address, uint64_t *ret_start,
-                         uint64_t *ret_end)
+/* The function's extent as the unwind tables have it; NULL: they do not cover address. */
+static const struct frame_extent *find_frame(struct module_file *file, uint64_t address)
 {
-    Dwarf_Addr bias = 0, start = 0, end = 0;
-    Dwarf_CFI *cfi = dwfl_module_eh_cfi(file->module, &bias);
-    Dwarf_Frame *frame = NULL;
-    if (!cfi || dwarf_cfi_addrframe(cfi, address - bias, &frame) != 0)
-        return false;
-    dwarf_frame_info(frame, &start, &end, NULL);
-    free(frame);
-    *ret_start = start + bias;
-    *ret_end = end + bias;
-    return *ret_start <= address && address < *ret_end;
+    if (!file->frames_read) {
+        GElf_Addr bias;
+        Elf *elf = dwfl_module_getelf(file->module, &bias);
+        file->frames_read = true;
+        file->frame_count = elf ? frame_extents_read(elf, &file->frames) : 0;
+    }
+    return frame_extents_find(file->frames, file->frame_count, address);
 }
 
 static const char *display_name(struct module_symbol *symbol, struct string_set *strings)
@@ -286,11 +282,13 @@ static const char *display_name(struct module_symbol *symbol, struct string_set 
 void module_file_function(struct module_file *file, struct string_set *strings, uint64_t address,
                           struct module_function *ret_function)
 {
-    *ret_function = (struct module_function){.start = address};
+    *ret_function = (struct module_function){.known = true};
     if (!file->opened)
         open_file(file);
-    if (!file->module)
+    if (!file->module) {
+        ret_function->known = false;
         return;
+    }
 
     struct module_symbol *symbol = covering_symbol(file, address);
     if (symbol) {
@@ -299,11 +297,11 @@ void module_file_function(struct module_file *file, struct string_set *strings, 
         return;
     }
     size_t before = last_symbol_before(file, address);
-    uint64_t start, end;
-    if (frame_extent(file, address, &start, &end)) {
-        ret_function->start = start;
-        size_t at_start = last_symbol_before(file, start);
-        if (at_start < file->symbol_count && file->symbols[at_start].start == start)
+    const struct frame_extent *frame = find_frame(file, address);
+    if (frame) {
+        ret_function->start = frame->start;
+        size_t at_start = last_symbol_before(file, frame->start);
+        if (at_start < file->symbol_count && file->symbols[at_start].start == frame->start)
             ret_function->name = display_name(&file->symbols[at_start], strings);
     } else if (file->all_functions && before < file->symbol_count &&
                file->symbols[before].end == file->symbols[before].start) {
@@ -311,12 +309,15 @@ void module_file_function(struct module_file *file, struct string_set *strings, 
          * stretch a name over functions that are not exported */
         ret_function->start = file->symbols[before].start;
         ret_function->name = display_name(&file->symbols[before], strings);
+    } else {
+        ret_function->known = false;
     }
 }
 
 void module_file_done(struct module_file *file)
 {
     free(file->symbols);
+    free(file->frames);
     free(file->build_id);
     if (file->dwfl)
         dwfl_end(file->dwfl);

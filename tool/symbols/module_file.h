@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "frames.h"
 #include "string_set.h"
 
 struct module_symbol {
@@ -33,6 +34,9 @@ struct module_file {
     struct module_symbol *symbols;
     size_t symbol_count;
     bool all_functions; /* symbols come from a whole table, not from the exports alone */
+    bool frames_read;   /* at the first address that no symbol covers */
+    struct frame_extent *frames;
+    size_t frame_count;
 
     struct line_index *lines; /* lines.h; NULL: not opened */
     bool no_lines;            /* tried: there is no debug information */
@@ -41,8 +45,9 @@ struct module_file {
 
 /* A function's extent and, where the file knows one, its name. */
 struct module_function {
-    uint64_t start; /* the address asked for when nothing is known */
-    const char *name;
+    bool known;     /* start is; else neither */
+    uint64_t start;
+    const char *name; /* NULL: it has none */
 };
 
 /* The text recorded in place of a file's path, such as "[vdso]": there is no file, which is no problem. */

@@ -236,12 +236,11 @@ static const char *place_name(struct symbols *symbols, const struct module_file 
 static void look_up(struct symbols *symbols, struct module_file *file,
                     struct known_address *ret_known)
 {
-    struct module_function function = {.start = ret_known->address};
-    if (file) {
+    struct module_function function = {.known = false};
+    if (file)
         module_file_function(file, &symbols->strings, ret_known->address - 1, &function);
-        if (function.start == ret_known->address - 1 && !function.name)
-            function.start = ret_known->address; /* nothing known: the place itself */
-    }
+    if (!function.known)
+        function.start = ret_known->address;
     ret_known->start = function.start;
     ret_known->named = function.name != NULL;
     ret_known->name =
