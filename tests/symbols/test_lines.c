@@ -104,6 +104,9 @@ static void check_place(struct symbols *symbols, const struct place *place, cons
     const char *expected = place->chain[place->chain_count - 1].function;
     bool exported = strcmp(expected, "local_function") != 0;
     bool named = strcmp(mode, "nothing") != 0 && (exported || strcmp(mode, "exports") != 0);
+#ifdef __x86_64__
+    named = named || strcmp(expected, "main") == 0; /* by the start code */
+#endif
     char offset[96];
     snprintf(offset, sizeof offset, "%s+%#" PRIx64, strrchr(program, '/') + 1,
              place->start - place->bias);

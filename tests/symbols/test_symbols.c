@@ -65,6 +65,7 @@ static void check_system(void)
                    {"[vdso]", true},
                    {"linux-vdso.so.1", true},
                    {"/opt/poolwise/libpoolwise-record.so", true},
+                   {"/usr/lib/libjemalloc.so.2", false},
                    {"/usr/lib/libcrypto.so.3", false},
                    {"/usr/lib/libmagic.so.1", false},
                    {"/usr/lib/libcairo.so.2", false},
@@ -79,6 +80,8 @@ static void check_system(void)
         CHECK_NUMBER(modules[i].path, symbols_module_add(symbols, &module), 0);
         symbols_function(symbols, i, 0x100000000 + 0x1000 * i, &function);
         CHECK_NUMBER(modules[i].path, function.system, modules[i].system);
+        CHECK_NUMBER(modules[i].path, function.wrapper,
+                     strstr(modules[i].path, "malloc.so") != NULL);
     }
     symbols_destroy(symbols);
 }

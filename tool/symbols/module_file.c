@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "demangle.h"
+#include "entry.h"
 
 static bool starts_with(const char *text, const char *prefix)
 {
@@ -23,6 +24,17 @@ bool module_path_is_virtual(const char *path)
     return path[0] == '[' || path[0] == '\0' || starts_with(path, "linux-vdso.so") ||
            starts_with(path, "linux-gate.so") || starts_with(path, "//anon") ||
            starts_with(path, "/memfd:");
+}
+
+bool module_is_allocator(const char *base_name)
+{
+    static const char *const names[] = {"libjemalloc", "libtcmalloc", "libmimalloc", "libtbbmalloc",
+                                        "librpmalloc", "libsnmalloc", "libhoard",    "libscalloc"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (starts_with(base_name, names[i]))
+            return true;
+    }
+    return false;
 }
 
 bool module_is_system(const char *base_name)
@@ -263,7 +275,10 @@ static const struct frame_extent *find_frame(struct module_file *file, uint64_t 
         GElf_Addr bias;
         Elf *elf = dwfl_module_getelf(file->module, &bias);
         file->frames_read = true;
-        file->frame_count = elf ? frame_extents_read(elf, &file->frames) : 0;
+        if (elf) {
+            file->frame_count = frame_extents_read(elf, &file->frames);
+            entry_points_read(elf, &file->entry_start, &file->main_start);
+        }
     }
     return frame_extents_find(file->frames, file->frame_count, address);
 }
@@ -303,6 +318,10 @@ void module_file_function(struct module_file *file, struct string_set *strings, 
         size_t at_start = last_symbol_before(file, frame->start);
         if (at_start < file->symbol_count && file->symbols[at_start].start == frame->start)
             ret_function->name = display_name(&file->symbols[at_start], strings);
+        else if (frame->start == file->main_start)
+            ret_function->name = "main";
+        else if (frame->start == file->entry_start)
+            ret_function->name = "_start";
     } else if (file->all_functions && before < file->symbol_count &&
                file->symbols[before].end == file->symbols[before].start) {
         /* assembly that states neither size nor unwind rules; with the exports alone this would

@@ -25,7 +25,7 @@ struct module_file {
     uint8_t *build_id;            /* as recorded; size 0: none was */
     size_t build_id_size;
     uint64_t hash; /* of build_id, without one of base_name */
-    bool system;
+    bool system, allocator;
 
     bool opened;         /* it was tried */
     const char *problem; /* why it is not used; NULL: it is, or was not tried */
@@ -37,6 +37,7 @@ struct module_file {
     bool frames_read;   /* at the first address that no symbol covers */
     struct frame_extent *frames;
     size_t frame_count;
+    uint64_t entry_start, main_start; /* read with the frames; 0: not known */
 
     struct line_index *lines; /* lines.h; NULL: not opened */
     bool no_lines;            /* tried: there is no debug information */
@@ -53,6 +54,9 @@ struct module_function {
 /* The text recorded in place of a file's path, such as "[vdso]": there is no file, which is no problem. */
 bool module_path_is_virtual(const char *path);
 bool module_is_system(const char *base_name);
+
+/* An allocator's library: all of its functions, named or not, count as the allocator. */
+bool module_is_allocator(const char *base_name);
 
 /* Opens path for reading addresses as the file has them (bias 0). 0, or -errno with the reason in words. */
 int module_dwfl_open(const struct module_file *file, Dwfl **ret_dwfl, Dwfl_Module **ret_module, const char **ret_reason);

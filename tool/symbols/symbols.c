@@ -83,8 +83,8 @@ int symbols_wrapper_add(struct symbols *symbols, const char *regex, char **ret_e
     int result = wrapper_table_add(symbols->wrappers, regex, ret_error);
     for (size_t i = 0; result == 0 && i < symbols->known_slots; i++) {
         struct known_address *known = &symbols->known[i];
-        known->wrapper =
-            known->used && known->named && wrapper_table_has(symbols->wrappers, known->name);
+        if (known->used && known->named && !known->wrapper)
+            known->wrapper = wrapper_table_has(symbols->wrappers, known->name);
     }
     return result;
 }
@@ -133,6 +133,7 @@ static int64_t find_or_add_file(struct symbols *symbols, const struct symbols_mo
                               ? hash_bytes(HASH_SEED, build_id, file->build_id_size)
                               : hash_bytes(HASH_SEED, file->base_name, strlen(file->base_name)));
     file->system = module_is_system(file->base_name);
+    file->allocator = module_is_allocator(file->base_name);
     symbols->files[symbols->file_count] = file;
     return (int64_t)symbols->file_count++;
 }
@@ -245,7 +246,9 @@ static void look_up(struct symbols *symbols, struct module_file *file,
     ret_known->named = function.name != NULL;
     ret_known->name =
         function.name ? function.name : place_name(symbols, file, function.start);
-    ret_known->wrapper = ret_known->named && wrapper_table_has(symbols->wrappers, ret_known->name);
+    ret_known->wrapper =
+        (file && file->allocator) ||
+        (ret_known->named && wrapper_table_has(symbols->wrappers, ret_known->name));
     uint64_t module_hash = file ? file->hash : 0;
     uint64_t id = hash_mix(hash_bytes(module_hash, &function.start, sizeof function.start));
     ret_known->id = id ? id : 1;
