@@ -150,12 +150,11 @@ static void ranges_fill(const struct distribution *d, struct distribution_range 
     }
     for (uint32_t group = 0; group < DISTRIBUTION_GROUPS; group++)
         for (uint32_t i = 0; d->groups[group] && i < DISTRIBUTION_SUB; i++) {
-            struct distribution_range *range = &ranges[at];
+            if (!d->groups[group][i])
+                continue;
+            struct distribution_range *range = &ranges[at++];
             range->count = d->groups[group][i];
-            if (range->count) {
-                bucket_range(group * DISTRIBUTION_SUB + i, &range->low, &range->high);
-                at++;
-            }
+            bucket_range(group * DISTRIBUTION_SUB + i, &range->low, &range->high);
         }
 }
 
