@@ -97,7 +97,7 @@ static void near_above(uint64_t got, uint64_t wanted, bool exact)
 
 static void check(const uint64_t *values, size_t count)
 {
-    struct distribution d = {.exact_max = DISTRIBUTION_SIZE_EXACT};
+    struct distribution d = {0};
     double sum = 0;
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(distribution_add(&d, values[i]), 0);
@@ -111,7 +111,7 @@ static void check(const uint64_t *values, size_t count)
     size_t distinct = 1;
     for (size_t i = 1; i < count; i++)
         distinct += sorted[i] != sorted[i - 1];
-    bool exact = distinct <= DISTRIBUTION_SIZE_EXACT;
+    bool exact = distinct <= DISTRIBUTION_EXACT;
     assert_int_equal(exact, d.exact != NULL);
 
     struct distribution_range *ranges = NULL;
@@ -189,17 +189,17 @@ static void edges(void **state)
 static void at_the_edge_of_exactness(void **state)
 {
     (void)state;
-    static uint64_t values[DISTRIBUTION_SIZE_EXACT + 1];
-    for (size_t i = 0; i <= DISTRIBUTION_SIZE_EXACT; i++)
+    static uint64_t values[DISTRIBUTION_EXACT + 1];
+    for (size_t i = 0; i <= DISTRIBUTION_EXACT; i++)
         values[i] = 1000 + i * 37;
-    check(values, DISTRIBUTION_SIZE_EXACT);
-    check(values, DISTRIBUTION_SIZE_EXACT + 1);
+    check(values, DISTRIBUTION_EXACT);
+    check(values, DISTRIBUTION_EXACT + 1);
 }
 
 static void nothing_at_all(void **state)
 {
     (void)state;
-    struct distribution d = {.exact_max = 4};
+    struct distribution d = {0};
     struct distribution_range *ranges = NULL;
     size_t count = 9;
     assert_int_equal(distribution_ranges(&d, &ranges, &count), 0);

@@ -54,11 +54,10 @@ static inline uint64_t hash_u64(uint64_t key)
 
 /* ---- distribution.c ---- */
 
-#define DISTRIBUTION_SIZE_EXACT     512u
-#define DISTRIBUTION_LIFETIME_EXACT 64u
-#define DISTRIBUTION_LINEAR         65u /* values up to 64 have a bucket each */
-#define DISTRIBUTION_SUB            32u /* buckets an octave beyond */
-#define DISTRIBUTION_GROUPS         61u /* group 0 and 1: linear; then an octave each, up to 2^64 */
+#define DISTRIBUTION_EXACT  512u
+#define DISTRIBUTION_LINEAR 65u /* values up to 64 have a bucket each */
+#define DISTRIBUTION_SUB    32u /* buckets an octave beyond */
+#define DISTRIBUTION_GROUPS 61u /* pieces of the buckets, made when first hit; up to 2^64 */
 
 /*
  * Exact while there are at most exact_max distinct values, then log-linear buckets. A bucket holds
@@ -74,8 +73,7 @@ struct distribution {
         uint64_t value, count; /* count 0: empty */
     } *exact;
     uint64_t **groups; /* of DISTRIBUTION_SUB buckets each, made when first hit */
-    uint32_t distinct, mask, exact_max;
-    uint32_t last; /* index in exact that was hit last */
+    uint32_t distinct, mask;
 };
 
 /* A value range with its count; ranges of a distribution do not overlap. */
@@ -83,7 +81,10 @@ struct distribution_range {
     uint64_t low, high, count; /* [low, high] */
 };
 
-int distribution_add_slow(struct distribution *d, uint64_t value);
+int distribution_add(struct distribution *d, uint64_t value);
+uint32_t distribution_bucket(uint64_t value);
+/* For a distribution that is only ever added to by bucket: count, min, max and sum are the caller's. */
+int distribution_bucket_add(struct distribution *d, uint32_t bucket, uint64_t count);
 void distribution_done(struct distribution *d);
 /* Ascending; *ret_ranges is the caller's to free (NULL when empty). 0 or -ENOMEM. */
 int distribution_ranges(const struct distribution *d, struct distribution_range **ret_ranges,
@@ -98,20 +99,6 @@ double distribution_window(const struct distribution *d, const struct distributi
 /* The fewest power-of-two classes (half open below: (2^k, 2^(k+1)]) that hold 99.9 %. */
 uint64_t distribution_classes(const struct distribution *d, const struct distribution_range *ranges,
                               size_t count);
-
-static inline int distribution_add(struct distribution *d, uint64_t value)
-{
-    if (d->exact) {
-        struct distribution_value *last = &d->exact[d->last];
-        if (last->value == value && last->count) {
-            last->count++;
-            d->count++;
-            d->sum += (double)value;
-            return 0;
-        }
-    }
-    return distribution_add_slow(d, value);
-}
 
 /* ---- pages.c: live blocks on sampled pages, by site ---- */
 
@@ -148,16 +135,19 @@ struct path {
     uint32_t site; /* when an event's stack ends here; ANALYSE_NONE: not asked yet */
     uint16_t skip; /* wrapper frames from here up to the site's; PATH_UNKNOWN: not asked yet */
     uint16_t request; /* depth of the outermost frame inside the request function; 0: none */
-    uint64_t allocations;
+    uint64_t allocations; /* complete only once the nodes' are added, in results.c */
 };
 #define PATH_UNKNOWN UINT16_MAX
 
 struct node {
     uint32_t parent, path, thread;
-    uint16_t depth; /* outermost: 1 */
-    bool truncated; /* frames are missing above its outermost */
-    uint32_t seat;  /* ANALYSE_NONE: not asked yet */
+    uint32_t seat;          /* ANALYSE_NONE: not asked yet */
+    uint32_t allocations;   /* moved to the path before it overflows */
+    uint16_t depth : 15;    /* outermost: 1 */
+    uint16_t truncated : 1; /* frames are missing above its outermost */
+    uint16_t request;       /* its path's */
 };
+_Static_assert(sizeof(struct node) == 24, "nodes are many, and every event reads some");
 
 struct level {
     uint32_t node;
@@ -194,7 +184,6 @@ struct chain { /* a site's key: its own code, then its wrappers' inwards */
 };
 
 struct lane {
-    uint32_t site, thread;
     uint32_t idle; /* items in the simulated pool */
     bool allocated;
 };
@@ -204,9 +193,10 @@ struct seat {
     uint32_t generation; /* counts activations */
     uint16_t home;
     bool known; /* home's node is known: not above a truncated stack */
+    uint32_t live;       /* blocks of the present activation */
     uint64_t last_clock; /* of the last allocation here; 0: none */
-    uint64_t live; /* blocks of the present activation */
 };
+_Static_assert(sizeof(struct seat) == 32, "half a cache line");
 
 struct site_growth {
     uint64_t chains, steps, moved, shrinks, bytes_moved;
@@ -218,16 +208,38 @@ struct site_growth {
     uint32_t caller_count;
 };
 
+#define SITE_SIZES     48u
+#define SITE_LIFETIMES 48u
+
+/*
+ * Laid out by cache line, because sites together are larger than a core's own cache: an allocation
+ * touches the first two lines and one of `sizes`, a free the first, the third and one of `lifetimes`.
+ * Values for the distributions wait in short logs and go in together, while the tables are near.
+ *
+ * frees == allocations - live; allocations not by malloc are in calls[], those by malloc are the rest.
+ */
 struct site {
-    uint64_t allocations, bytes, live, live_peak, live_bytes, live_peak_bytes;
-    uint64_t last_address, neighbour_near, last_ns, pool_hits;
+    _Alignas(64) uint64_t live;
+    uint64_t live_peak, live_bytes, live_peak_bytes, allocations;
     uint64_t pages, extra_pages, peak_pages; /* sampled now; beyond blocks' first; at the peak */
-    uint64_t frees, outlived_known, pool_drops, freed_by_other_thread, freed_in_burst;
-    struct distribution size, lifetime_ns, lifetime_clock;
+
+    uint64_t last_address, last_ns, neighbour_near, pool_hits, instances[2];
+    uint64_t max_live_in_instance;
+    uint32_t size_count, lifetime_count; /* in the logs */
+
+    uint64_t freed_by_other_thread, freed_in_burst, pool_drops;
     uint64_t outlived[ANALYSE_LEVELS];
+
+    uint32_t sizes[SITE_SIZES]; /* a larger one goes to its distribution at once */
+    struct site_lifetime {
+        uint16_t ns, clock; /* buckets */
+    } lifetimes[SITE_LIFETIMES];
+
+    struct distribution size, lifetime_ns, lifetime_clock; /* lifetimes: in buckets only */
+    uint64_t grown_bytes, first_ns;
     uint64_t calls[TRACE_CALL_COUNT];
-    uint64_t instances[2], max_live_in_instance;
-    uint64_t in_request, outlived_request, first_ns;
+    uint64_t in_request, outlived_request;
+    uint64_t bytes; /* of allocations that left the log */
     struct site_growth *growth;
     uint32_t threads;
     uint32_t path; /* that ends at the site's own frame, or is the unknown path */
@@ -316,6 +328,9 @@ void nodes_done(struct analyse *a);
 int sites_of_path(struct analyse *a, uint32_t path, uint32_t *ret_site);
 int sites_lane(struct analyse *a, uint32_t site, uint32_t thread, uint32_t *ret_lane);
 int sites_seat_slow(struct analyse *a, uint32_t stack, uint32_t thread, uint32_t *ret_seat);
+int site_log_size(struct site *site, uint64_t size);
+int site_log_lifetime(struct site *site, uint64_t ns, uint64_t clock);
+int site_logs_empty(struct site *site);
 void sites_done(struct analyse *a);
 
 /* blocks.c */

@@ -79,7 +79,6 @@ static void block_leaves(struct analyse *a, struct site *site, const struct bloc
 
 static void live_grows(struct analyse *a, struct site *site, uint64_t bytes)
 {
-    site->bytes += bytes;
     site->live_bytes += bytes;
     if (site->live_bytes > site->live_peak_bytes)
         site->live_peak_bytes = site->live_bytes;
@@ -130,11 +129,14 @@ static int block_allocated(struct analyse *a, const struct trace_event *event)
     uint8_t flags = BLOCK_LIVE;
     uint16_t request = 0;
     if (event->stack != TRACE_NO_STACK) {
-        const struct node *node = &a->nodes[event->stack];
+        struct node *node = &a->nodes[event->stack];
         thread_enter(a, thread, event->stack, thread->clock);
         seat_number = node->seat;
-        a->paths[node->path].allocations++;
-        request = a->paths[node->path].request;
+        if (++node->allocations == UINT32_MAX) {
+            a->paths[node->path].allocations += node->allocations;
+            node->allocations = 0;
+        }
+        request = node->request;
         flags |= BLOCK_STACK | (node->truncated ? BLOCK_TRUNCATED : 0);
     }
     int result = 0;
@@ -183,8 +185,10 @@ static int block_allocated(struct analyse *a, const struct trace_event *event)
     }
     site->last_address = event->address;
     site->allocations++;
-    site->calls[event->call]++;
-    site->in_request += request != 0;
+    if (event->call != TRACE_CALL_MALLOC)
+        site->calls[event->call]++;
+    if (request)
+        site->in_request++;
     live_grows(a, site, event->size);
     result = block_settles(a, site, block);
     if (++site->live > site->live_peak) {
@@ -194,7 +198,7 @@ static int block_allocated(struct analyse *a, const struct trace_event *event)
     if (++a->live_blocks > a->totals.live_peak_blocks)
         a->totals.live_peak_blocks = a->live_blocks;
     a->totals.allocations++;
-    return result ? result : distribution_add(&site->size, event->size);
+    return result ? result : site_log_size(site, event->size);
 }
 
 /* ---- free ---- */
@@ -238,7 +242,6 @@ static void outlived_add(const struct analyse *a, struct site *site, const struc
         return;
     uint32_t ended = block->home - common;
     site->outlived[ended < ANALYSE_LEVELS ? ended : ANALYSE_LEVELS - 1]++;
-    site->outlived_known++;
 }
 
 static bool request_ended(const struct analyse *a, const struct block *block)
@@ -288,12 +291,12 @@ static int block_freed(struct analyse *a, const struct trace_event *event)
         outlived_add(a, site, block, thread, event->stack);
     else
         site->freed_by_other_thread++;
-    site->outlived_request += request_ended(a, block);
+    if (request_ended(a, block))
+        site->outlived_request++;
     struct seat *seat = &a->seats[block->seat];
     if (block->flags & BLOCK_SEATED && seat->generation == block->generation)
         seat->live--;
 
-    site->frees++;
     site->live--;
     a->live_blocks--;
     live_shrinks(a, site, block->size);
@@ -301,12 +304,8 @@ static int block_freed(struct analyse *a, const struct trace_event *event)
     int result = pool_put(a, site, block, event->thread);
     if (!result && block->flags & BLOCK_RESIZED)
         result = distribution_add(&site->growth->final, block->size);
-    if (!result)
-        result = distribution_add(&site->lifetime_clock, maker->clock - block->clock);
-    if (!result)
-        result = distribution_add(
-            &site->lifetime_ns, event->time_ns > block->born_ns ? event->time_ns - block->born_ns : 0);
-    return result;
+    uint64_t age_ns = event->time_ns > block->born_ns ? event->time_ns - block->born_ns : 0;
+    return result ? result : site_log_lifetime(site, age_ns, maker->clock - block->clock);
 }
 
 /* ---- realloc ---- */
@@ -351,8 +350,6 @@ static int chain_begins(struct site *site, struct block *block)
         site->growth = calloc(1, sizeof *site->growth);
         if (!site->growth)
             return -ENOMEM;
-        site->growth->first.exact_max = DISTRIBUTION_SIZE_EXACT;
-        site->growth->final.exact_max = DISTRIBUTION_SIZE_EXACT;
     }
     block->flags |= BLOCK_RESIZED;
     site->growth->chains++;
@@ -390,10 +387,12 @@ static int block_resized(struct analyse *a, const struct trace_event *event)
     if (event->size == block->size && event->address == block->address)
         return 0;
     block_leaves(a, site, block);
-    if (event->size > block->size)
+    if (event->size > block->size) {
         live_grows(a, site, event->size - block->size);
-    else
+        site->grown_bytes += event->size - block->size;
+    } else {
         live_shrinks(a, site, block->size - event->size);
+    }
     block->address = event->address;
     block->size = event->size;
     return block_settles(a, site, block);
@@ -425,6 +424,11 @@ int blocks_finish(struct analyse *a)
             if (result)
                 return result;
         }
+    }
+    for (uint32_t i = 0; i < a->site_count; i++) {
+        int result = site_logs_empty(a->sites[i]);
+        if (result)
+            return result;
     }
     a->totals.live_end_blocks = a->live_blocks;
     a->totals.live_end_bytes = a->live_bytes;

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 /* Bucket of a value: [0, 64] one each, then 32 an octave of value - 1. */
-static uint32_t bucket_of(uint64_t value)
+uint32_t distribution_bucket(uint64_t value)
 {
     if (value < DISTRIBUTION_LINEAR)
         return (uint32_t)value;
@@ -27,9 +27,14 @@ static void bucket_range(uint32_t bucket, uint64_t *ret_low, uint64_t *ret_high)
     *ret_high = last == UINT64_MAX ? last : last + 1;
 }
 
-static int bucket_add(struct distribution *d, uint64_t value, uint64_t count)
+int distribution_bucket_add(struct distribution *d, uint32_t bucket, uint64_t count)
 {
-    uint32_t bucket = bucket_of(value), group = bucket / DISTRIBUTION_SUB;
+    if (!d->groups) {
+        d->groups = calloc(DISTRIBUTION_GROUPS, sizeof *d->groups);
+        if (!d->groups)
+            return -ENOMEM;
+    }
+    uint32_t group = bucket / DISTRIBUTION_SUB;
     if (!d->groups[group]) {
         d->groups[group] = calloc(DISTRIBUTION_SUB, sizeof **d->groups);
         if (!d->groups[group])
@@ -65,12 +70,10 @@ static int exact_grow(struct distribution *d)
 
 static int become_buckets(struct distribution *d)
 {
-    d->groups = calloc(DISTRIBUTION_GROUPS, sizeof *d->groups);
-    if (!d->groups)
-        return -ENOMEM;
     for (uint32_t i = 0; i <= d->mask; i++)
         if (d->exact[i].count) {
-            int result = bucket_add(d, d->exact[i].value, d->exact[i].count);
+            int result = distribution_bucket_add(d, distribution_bucket(d->exact[i].value),
+                                                 d->exact[i].count);
             if (result)
                 return result;
         }
@@ -79,7 +82,7 @@ static int become_buckets(struct distribution *d)
     return 0;
 }
 
-int distribution_add_slow(struct distribution *d, uint64_t value)
+int distribution_add(struct distribution *d, uint64_t value)
 {
     if (!d->count) {
         d->min = d->max = value;
@@ -90,7 +93,7 @@ int distribution_add_slow(struct distribution *d, uint64_t value)
     if (!d->groups) {
         uint32_t at = d->exact ? exact_place(d, value) : 0;
         if (!d->exact || !d->exact[at].count) {
-            if (d->distinct == d->exact_max) {
+            if (d->distinct == DISTRIBUTION_EXACT) {
                 int result = become_buckets(d);
                 if (result)
                     return result;
@@ -106,13 +109,12 @@ int distribution_add_slow(struct distribution *d, uint64_t value)
             d->distinct++;
         }
         d->exact[at].count++;
-        d->last = at;
         d->count++;
         d->sum += (double)value;
         return 0;
     }
 buckets:;
-    int result = bucket_add(d, value, 1);
+    int result = distribution_bucket_add(d, distribution_bucket(value), 1);
     if (result)
         return result;
     d->count++;
@@ -126,7 +128,7 @@ void distribution_done(struct distribution *d)
     for (uint32_t i = 0; d->groups && i < DISTRIBUTION_GROUPS; i++)
         free(d->groups[i]);
     free(d->groups);
-    *d = (struct distribution){.exact_max = d->exact_max};
+    *d = (struct distribution){0};
 }
 
 static int compare_ranges(const void *left, const void *right)

@@ -221,7 +221,7 @@ static int node_define(struct analyse *a, const struct trace_node *node)
         return -EBADMSG;
     struct node known = {.parent = node->parent,
                          .thread = node->thread,
-                         .depth = (uint16_t)depth,
+                         .depth = depth & 0x7fff,
                          .truncated = parent->truncated || node->flags & TRACE_NODE_TRUNCATED,
                          .seat = ANALYSE_NONE};
     uint32_t code = 0;
@@ -235,6 +235,7 @@ static int node_define(struct analyse *a, const struct trace_node *node)
     if (!result)
         result = array_reserve((void **)&a->nodes, &a->node_capacity, a->node_count + 1,
                                sizeof *a->nodes);
+    known.request = a->paths[known.path].request;
     if (!result)
         a->nodes[a->node_count++] = known;
     return result;

@@ -31,6 +31,8 @@ static uint32_t path_depth(const struct analyse *a, uint32_t path)
 /* Every path's count is exact: each is counted in the tree of paths, not in a bounded table. */
 static int paths_make(struct analyse *a)
 {
+    for (uint32_t i = 1; i < a->node_count; i++)
+        a->paths[a->nodes[i].path].allocations += a->nodes[i].allocations;
     struct top *tops = calloc(a->site_count ? a->site_count : 1, sizeof *tops);
     if (!tops)
         return -ENOMEM;
@@ -131,14 +133,13 @@ static int site_make(const struct analyse *a, uint32_t number, struct analyse_si
         .wrappers = site->skip,
         .shape_wrapper = site->shape_wrapper,
         .allocations = site->allocations,
-        .bytes = site->bytes,
-        .frees = site->frees,
+        .bytes = site->bytes + site->grown_bytes,
+        .frees = site->allocations - site->live,
         .never_freed = site->live,
         .live_peak = site->live_peak,
         .live_peak_bytes = site->live_peak_bytes,
         .live_bytes_end = site->live_bytes,
         .threads = site->threads,
-        .outlived_known = site->outlived_known,
         .freed_by_other_thread = site->freed_by_other_thread,
         .freed_in_burst = site->freed_in_burst,
         .outlived_request = site->outlived_request,
@@ -152,10 +153,16 @@ static int site_make(const struct analyse *a, uint32_t number, struct analyse_si
         .first_ns = site->first_ns,
         .last_ns = site->last_ns,
     };
+    ret->calls[TRACE_CALL_MALLOC] = site->allocations;
     for (size_t i = 0; i < TRACE_CALL_COUNT; i++)
-        ret->calls[i] = site->calls[i];
-    for (size_t i = 0; i < ANALYSE_LEVELS; i++)
+        if (i != TRACE_CALL_MALLOC) {
+            ret->calls[i] = site->calls[i];
+            ret->calls[TRACE_CALL_MALLOC] -= site->calls[i];
+        }
+    for (size_t i = 0; i < ANALYSE_LEVELS; i++) {
         ret->outlived[i] = site->outlived[i];
+        ret->outlived_known += site->outlived[i];
+    }
     ret->instances[0] = site->instances[0];
     ret->instances[1] = site->instances[1];
 

@@ -77,7 +77,7 @@ static int shapes_cover(struct shape_pass *pass)
     if (result)
         return result;
     for (uint32_t i = old; i < pass->shape_count; i++)
-        pass->shapes[i] = (struct shape){.size.exact_max = DISTRIBUTION_SIZE_EXACT};
+        pass->shapes[i] = (struct shape){0};
     return 0;
 }
 

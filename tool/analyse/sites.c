@@ -12,15 +12,11 @@ static int site_create(struct analyse *a, uint32_t path, uint32_t skip, bool sha
                                sizeof(struct site *));
     if (result)
         return result;
-    struct site *site = calloc(1, sizeof *site);
+    struct site *site = aligned_alloc(_Alignof(struct site), sizeof *site);
     if (!site)
         return -ENOMEM;
-    site->path = path;
-    site->skip = (uint16_t)skip;
-    site->shape_wrapper = shape_wrapper;
-    site->size.exact_max = DISTRIBUTION_SIZE_EXACT;
-    site->lifetime_ns.exact_max = DISTRIBUTION_LIFETIME_EXACT;
-    site->lifetime_clock.exact_max = DISTRIBUTION_LIFETIME_EXACT;
+    *site = (struct site){
+        .path = path, .skip = (uint16_t)skip, .shape_wrapper = shape_wrapper};
     a->sites[a->site_count] = site;
     *ret_site = a->site_count++;
     return 0;
@@ -92,7 +88,7 @@ int sites_lane(struct analyse *a, uint32_t site, uint32_t thread, uint32_t *ret_
         if (result)
             return result;
         lane = a->lane_count++;
-        a->lanes[lane] = (struct lane){.site = site, .thread = thread};
+        a->lanes[lane] = (struct lane){0};
     }
     *ret_lane = lane;
     return 0;
@@ -152,6 +148,61 @@ int sites_seat_slow(struct analyse *a, uint32_t stack, uint32_t thread, uint32_t
     else
         a->threads[thread].unknown_seat = *ret_seat;
     return 0;
+}
+
+static int sizes_empty(struct site *site)
+{
+    for (uint32_t i = 0; i < site->size_count; i++) {
+        int result = distribution_add(&site->size, site->sizes[i]);
+        if (result)
+            return result;
+        site->bytes += site->sizes[i];
+    }
+    site->size_count = 0;
+    return 0;
+}
+
+static int lifetimes_empty(struct site *site)
+{
+    for (uint32_t i = 0; i < site->lifetime_count; i++) {
+        int result = distribution_bucket_add(&site->lifetime_ns, site->lifetimes[i].ns, 1);
+        if (!result)
+            result = distribution_bucket_add(&site->lifetime_clock, site->lifetimes[i].clock, 1);
+        if (result)
+            return result;
+    }
+    site->lifetime_count = 0;
+    return 0;
+}
+
+int site_log_size(struct site *site, uint64_t size)
+{
+    if (size > UINT32_MAX) {
+        site->bytes += size;
+        return distribution_add(&site->size, size);
+    }
+    site->sizes[site->size_count++] = (uint32_t)size;
+    return site->size_count < SITE_SIZES ? 0 : sizes_empty(site);
+}
+
+int site_log_lifetime(struct site *site, uint64_t ns, uint64_t clock)
+{
+    struct distribution *d = &site->lifetime_ns;
+    d->min = d->count && d->min < ns ? d->min : ns;
+    d->max = d->max > ns ? d->max : ns;
+    d->sum += (double)ns;
+    d->count++;
+    site->lifetime_clock.count++;
+    site->lifetime_clock.max = UINT64_MAX; /* its extremes are not asked for */
+    site->lifetimes[site->lifetime_count++] = (struct site_lifetime){
+        .ns = (uint16_t)distribution_bucket(ns), .clock = (uint16_t)distribution_bucket(clock)};
+    return site->lifetime_count < SITE_LIFETIMES ? 0 : lifetimes_empty(site);
+}
+
+int site_logs_empty(struct site *site)
+{
+    int result = sizes_empty(site);
+    return result ? result : lifetimes_empty(site);
 }
 
 void sites_done(struct analyse *a)
