@@ -10,13 +10,13 @@
 #include "figures.h"
 #include "ladder.h"
 
-#define COMMENT_COLUMNS 92
+#define COMMENT_COLUMNS 72
 
 struct snippet {
     FILE *stream;
     const struct weighed *w;
     const struct decision *decision;
-    char name[48]; /* a C identifier */
+    char name[25]; /* a C identifier */
     bool zeroed;   /* the site calls calloc */
 };
 
