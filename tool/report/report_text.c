@@ -329,14 +329,12 @@ static void write_paragraph(const struct page *page, size_t row)
     }
 }
 
-static const struct report
-    *sorted_report; /* qsort has no context; one report is written at a time */
-
-static int by_share(const void *a, const void *b)
+static int by_share(const void *a, const void *b, void *context)
 {
+    const struct report *report = context;
     size_t left = *(const size_t *)a, right = *(const size_t *)b;
-    double l = sorted_report->sites[left].verdict->upper_bound_share;
-    double r = sorted_report->sites[right].verdict->upper_bound_share;
+    double l = report->sites[left].verdict->upper_bound_share;
+    double r = report->sites[right].verdict->upper_bound_share;
     if (l != r)
         return l > r ? -1 : 1;
     return left < right ? -1 : 1;
@@ -354,8 +352,7 @@ static size_t choose_rows(const struct page *page, size_t *rows)
     size_t count = page->report->site_count;
     for (size_t i = 0; i < count; i++)
         rows[i] = i;
-    sorted_report = page->report;
-    qsort(rows, count, sizeof *rows, by_share);
+    qsort_r(rows, count, sizeof *rows, by_share, (void *)page->report);
     if (page->style->top && page->style->top < count)
         count = page->style->top;
     qsort(rows, count, sizeof *rows, by_place);

@@ -18,11 +18,6 @@ static bool at_least(const struct ladder *ladder, double value, enum threshold w
     return value >= threshold(ladder->thresholds, which);
 }
 
-static double pair_ns(const struct weighed *w)
-{
-    return share_of(w->cost_ns, (double)w->facts->allocations + (double)w->facts->grow.steps);
-}
-
 /* "3.1 % of CPU time", or the time itself when the program's is unknown. */
 static void say_saving(const struct ladder *ladder, double saved_ns)
 {
@@ -79,10 +74,11 @@ static bool rung_weight(const struct ladder *ladder, struct decision *ret_decisi
     *ret_decision = (struct decision){.kind = VERDICT_TAIL};
 
     if (ladder->cpu_ns > 0 && !at_least(ladder, w->share, THRESHOLD_TAIL_SHARE)) {
-        fprintf(
-            ladder->reason, "all of it costs at most %s of CPU time: %s %s at %s each",
-            figure_share(w->share).text, figure_count(site->allocations + site->grow.steps).text,
-            site->grow.steps ? "blocks and growth steps" : "blocks", figure_ns(pair_ns(w)).text);
+        fprintf(ladder->reason, "all of it costs at most %s of CPU time: %s blocks at %s each",
+                figure_share(w->share).text, figure_count(site->allocations).text,
+                figure_ns(w->malloc_ns).text);
+        if (site->grow.steps)
+            fprintf(ladder->reason, ", %s growth steps", figure_count(site->grow.steps).text);
         return true;
     }
     if (ladder->cpu_ns <= 0 &&
@@ -217,7 +213,7 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
             w->grow_steps, figure_bytes(bytes).text, median ? "the median" : "p95",
             figure_count((uint64_t)removed).text);
     *ret_decision = (struct decision){
-        .kind = VERDICT_PRESIZE, .bytes = bytes, .saved_ns = removed * pair_ns(w)};
+        .kind = VERDICT_PRESIZE, .bytes = bytes, .saved_ns = w->growth_ns * (median ? 0.5 : 0.95)};
     return true;
 }
 

@@ -60,6 +60,8 @@ static const struct verdict_threshold presets[THRESHOLD_COUNT] = {
     [THRESHOLD_GROW_SKEW] =
         ROW("grow-skew", 8, 1, 1e9, "ratio",
             "PRESIZE: to the median instead of p95 when p95 is over this many times the median"),
+    [THRESHOLD_GROW_COPY_NS] = ROW("grow-copy-ns", 0.03, 0, 10, "ns",
+                                   "what a growth step costs for each byte that it moves"),
     [THRESHOLD_HOIST_SHARE] = ROW("hoist-share", 0.99, 0.5, 1, "share",
                                   "HOIST: at least this share of the blocks died in the frame that "
                                   "made them or in its caller"),

@@ -42,14 +42,20 @@ static void weigh_frames(const struct verdict_thresholds *thresholds, struct wei
     w->cross_thread = share_of((double)site->freed_by_other_thread, (double)site->frees);
 }
 
-/* The cap starts at the densest window and takes in each higher percentile that is near the last.
- */
+/* The cap starts at the highest percentile in the densest window and takes in each one above it
+ * that is near the last. */
 static uint64_t choose_cap(const struct analyse_distribution *size, uint64_t window_top,
                            double step)
 {
     const uint64_t percentiles[] = {size->p50, size->p95, size->p99, size->p999};
-    uint64_t cap = round_to_class(window_top);
-    for (size_t i = 0; i < sizeof percentiles / sizeof *percentiles; i++)
+    const size_t count = sizeof percentiles / sizeof *percentiles;
+    uint64_t cap = 0;
+    for (size_t i = 0; i < count; i++)
+        if (percentiles[i] <= window_top)
+            cap = round_to_class(percentiles[i]);
+    if (cap == 0)
+        cap = round_to_class(window_top);
+    for (size_t i = 0; i < count; i++)
         if (percentiles[i] > cap && (double)percentiles[i] <= step * (double)cap)
             cap = round_to_class(percentiles[i]);
     return cap;
@@ -177,7 +183,10 @@ int weigh(const struct verdict_thresholds *thresholds, const struct verdict_inpu
         order[i] = w;
         w->malloc_ns = finite_or_zero(inputs[i].cost.malloc_pair_ns);
         w->pool_pair_ns = finite_or_zero(inputs[i].cost.pool_pair_ns);
-        w->cost_ns = ((double)site->allocations + (double)site->grow.steps) * w->malloc_ns;
+        w->growth_ns =
+            (double)site->grow.steps * w->malloc_ns +
+            (double)site->grow.bytes_moved * threshold(thresholds, THRESHOLD_GROW_COPY_NS);
+        w->cost_ns = (double)site->allocations * w->malloc_ns + w->growth_ns;
         w->share = share_of(w->cost_ns, (double)program_cpu_ns);
         weigh_frames(thresholds, w);
         weigh_sizes(thresholds, w);

@@ -11,7 +11,8 @@ struct weighed {
     const struct analyse_site *facts;
 
     double malloc_ns, pool_pair_ns; /* of input->cost; 0 when that is not a positive number */
-    double cost_ns;     /* all its pairs and growth steps at the price of malloc+free */
+    double growth_ns;   /* its growth steps at the price of malloc+free, and what they copy */
+    double cost_ns;     /* all its pairs at the price of malloc+free, and growth_ns */
     double share;       /* of the program's CPU time; 0 when that is unknown */
     size_t best_rank;   /* the better of its places by allocations and by cost_ns; 0: first */
 
