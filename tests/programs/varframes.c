@@ -19,12 +19,15 @@
 #define ROUNDS 50000
 
 static uintptr_t make_block_frame;
+static uintptr_t *wide_slot, wide_return; /* vary's return address on the wide way: where, and what */
 static volatile size_t one_word = 8;
 
 static OWN_FRAME void make_block(size_t size)
 {
     KEEP(alloca(one_word));
     make_block_frame = (uintptr_t)__builtin_frame_address(0);
+    if (size == 1002)
+        CHECK(*wide_slot == wide_return); /* the trap is set: the stale slot still holds it */
     void *block = malloc(size);
     KEEP(block);
     free(block);
@@ -34,6 +37,11 @@ static OWN_FRAME void vary(size_t area_bytes, size_t size)
 {
     void *area = alloca(area_bytes);
     KEEP(area);
+    if (size == 1001) {
+        wide_slot = (uintptr_t *)__builtin_frame_address(0) + 1;
+        wide_return = *wide_slot;
+        CHECK(wide_return == (uintptr_t)__builtin_return_address(0));
+    }
     make_block(size);
     KEEP(area);
 }
