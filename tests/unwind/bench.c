@@ -122,7 +122,7 @@ int main(void)
     uint32_t count;
 
     modules_read();
-    if (modules_find((uint64_t)(void *)qsort, &header, &start, &end) < 0 || !header ||
+    if (modules_find((uint64_t)qsort, &header, &start, &end) < 0 || !header ||
         unwind_init(modules_find, 16384) != 0) {
         fprintf(stderr, "no unwind data\n");
         return 1;

@@ -30,7 +30,7 @@ static void make_wanted(void)
     const void *header;
     uint64_t start, end;
     uint32_t count;
-    int module = modules_find((uint64_t)(void *)qsort, &header, &start, &end);
+    int module = modules_find((uint64_t)qsort, &header, &start, &end);
 
     memcpy(&count, (const char *)header + 8, 4);
     for (unsigned i = 0; i < ADDRESSES; i++) {

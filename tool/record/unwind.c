@@ -283,29 +283,17 @@ static bool read_return(const struct unwind_frame *frame, const struct unwind_ru
     return true;
 }
 
-/* Of all registers, without a branch: one that has not moved is read from where it is. */
-__attribute__((no_sanitize("address"))) static void
-restore_all(struct unwind_frame *frame, const struct unwind_rule *rule, uint64_t cfa)
+/* A register whose cell cannot be read is lost. */
+static void restore(struct unwind_frame *frame, const struct unwind_rule *rule, uint64_t cfa,
+                    uint64_t base)
 {
-    frame->lost &= ~(uint32_t)rule->moved;
-    for (unsigned i = 0; i < UNWIND_SAVED; i++) {
-        int16_t cells = rule->saved[i];
-        uint64_t cell = cfa + (uint64_t)((int64_t)cells * 8);
-        const uint64_t *from = cells == UNWIND_SAME ? &frame->saved[i] : (const uint64_t *)cell;
-        frame->saved[i] = *from;
-        frame->saved_at[i] = cells == UNWIND_SAME ? frame->saved_at[i] : cell;
-    }
-}
+    bool readable = all_are_readable(frame, rule, cfa);
 
-/* Where some cell must be looked at by itself: a register that cannot be read is lost. */
-static void restore_each(struct unwind_frame *frame, const struct unwind_rule *rule, uint64_t cfa,
-                         uint64_t base)
-{
     for (uint32_t moved = rule->moved; moved != 0; moved &= moved - 1) {
         unsigned i = (unsigned)__builtin_ctz(moved);
         int16_t cells = rule->saved[i];
         uint64_t cell = place(rule, i, cells, cfa, base);
-        if (cells == UNWIND_UNKNOWN || !cell_is_readable(frame, cell)) {
+        if (!readable && (cells == UNWIND_UNKNOWN || !cell_is_readable(frame, cell))) {
             frame->lost |= 1u << i;
             continue;
         }
@@ -330,11 +318,7 @@ enum unwind_end unwind_step(struct unwind_frame *frame, const struct unwind_rule
     if (pc == 0) {
         return UNWIND_OUTERMOST;
     }
-    if (all_are_readable(frame, rule, cfa)) {
-        restore_all(frame, rule, cfa);
-    } else {
-        restore_each(frame, rule, cfa, base);
-    }
+    restore(frame, rule, cfa, base);
     if (rule->signal_frame && (cfa <= frame->sp || cfa >= frame->stack_end)) {
         frame->stack_end = 0;
     }
