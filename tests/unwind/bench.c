@@ -11,10 +11,15 @@
 #include "modules.h"
 #include "unwind.h"
 
-#define RUNS     9
-#define DEPTH    24
-#define PCS      2048
-#define NOINLINE __attribute__((noinline, noclone, noipa))
+#define RUNS  9
+#define DEPTH 24
+#define PCS   2048
+
+#if defined(__clang__)
+#define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE __attribute__((noipa))
+#endif
 
 static volatile uint64_t sink;
 static uint64_t pcs[PCS];

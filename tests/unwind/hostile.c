@@ -63,9 +63,8 @@ static void compile_some(const struct tables *tables, uint8_t *copy)
     }
 }
 
-/* Half of the changes fall on the few bytes that steer the rest: the header, or an entry's first.
- * Few on the header, which make the search slow: all entries are read.
- */
+/* Half of the changes fall on the few bytes that steer the rest: an entry's first, or, less often,
+ * the header, without whose table all entries are read. */
 static size_t pick_offset(const struct tables *tables)
 {
     int32_t entry;

@@ -21,7 +21,12 @@
 #include "unwind.h"
 
 #define FRAMES_MAX 128
-#define NOINLINE   __attribute__((noinline, noclone, noipa))
+
+#if defined(__clang__)
+#define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE __attribute__((noipa))
+#endif
 
 static volatile unsigned sink;
 static unsigned walks, walked_frames, signal_frames, dereferences, cut_short;
