@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Property: every question gets an answer, in any order, about any module, known or not; ids do not depend on who asks. */
+/* Property: every question gets an answer, in any order, about any module, known or not; ids do not
+ * depend on who asks. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -47,7 +48,8 @@ static void check_hashes(void)
     CHECK_NUMBER("no build id, other folder", hash_of("/a/x", NULL, 0), hash_of("/b/x", NULL, 0));
     CHECK_NUMBER("no build id, other name", hash_of("/a/x", NULL, 0) != hash_of("/a/y", NULL, 0),
                  true);
-    /* stands in reports and in users' notes: may not change from release to release; FNV-1a of 1, 2, 3, mixed */
+    /* stands in reports and in users' notes: may not change from release to release; FNV-1a of 1,
+     * 2, 3, mixed */
     CHECK_NUMBER("hash of a known build id", hash_of("/a/x", one, 3), UINT64_C(0x88e1bcb6ceaf5755));
 }
 

@@ -11,9 +11,9 @@
 #include "demangle.h"
 
 enum {
-    DEPTH_MAX = 128,           /* nesting of scopes, inlined calls among them */
-    ENTRIES_MAX = 1 << 24,     /* entries visited in one unit: damaged siblings could form a circle */
-    RANGES_MAX = 1 << 20,      /* of one entry */
+    DEPTH_MAX = 128,       /* nesting of scopes, inlined calls among them */
+    ENTRIES_MAX = 1 << 24, /* entries visited in one unit: damaged siblings could form a circle */
+    RANGES_MAX = 1 << 20,  /* of one entry */
 };
 
 /* Addresses [start, end) belong to `value`: a unit or, within one, a function's entry. */
@@ -30,7 +30,8 @@ struct spans {
 struct unit {
     Dwarf_CU *cu;
     Dwarf_Die die;   /* has the line table */
-    Dwarf_Die scope; /* has the functions: another one if the unit is split, from then on when it is indexed */
+    Dwarf_Die scope; /* has the functions: another one if the unit is split, from then on when it is
+                        indexed */
     bool indexed;
     struct spans functions; /* value: index in entries */
     Dwarf_Die *entries;
@@ -93,7 +94,8 @@ static void spans_sort(struct spans *spans)
         qsort(spans->items, spans->count, sizeof *spans->items, compare_spans);
 }
 
-/* SIZE_MAX: none covers address. Spans overlap in damaged or oddly nested cases only; a few steps back do. */
+/* SIZE_MAX: none covers address. Spans overlap in damaged or oddly nested cases only; a few steps
+ * back do. */
 static size_t spans_find(const struct spans *spans, uint64_t address)
 {
     size_t low = 0, high = spans->count;
@@ -138,7 +140,8 @@ bool line_index_open(struct module_file *file)
     struct line_index *index = calloc(1, sizeof *index);
     if (!index)
         return false;
-    /* A second look at the file, apart from the symbols': what DWARF costs can be given back alone. */
+    /* A second look at the file, apart from the symbols': what DWARF costs can be given back alone.
+     */
     Dwfl_Module *module;
     const char *reason;
     if (module_dwfl_open(file, &index->dwfl, &module, &reason) != 0) {
@@ -243,8 +246,7 @@ static void index_functions(struct unit *unit)
         int tag = dwarf_tag(die);
         if (tag == DW_TAG_subprogram)
             add_function(unit, die);
-        if (depth < DEPTH_MAX && may_hold_functions(tag) &&
-            dwarf_child(die, &stack[depth]) == 0) {
+        if (depth < DEPTH_MAX && may_hold_functions(tag) && dwarf_child(die, &stack[depth]) == 0) {
             depth++;
             continue;
         }
@@ -291,7 +293,8 @@ static void call_place(struct unit *unit, Dwarf_Die *call, struct string_set *st
         ret_line->file = keep(strings, dwarf_filesrc(files, number, NULL, NULL));
 }
 
-/* The scopes around address from the function inwards that are functions: itself, then the inlined ones. */
+/* The scopes around address from the function inwards that are functions: itself, then the inlined
+ * ones. */
 static size_t inline_chain(Dwarf_Die *function, uint64_t address, Dwarf_Die *ret_chain)
 {
     size_t count = 0;
