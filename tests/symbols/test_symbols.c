@@ -134,6 +134,50 @@ static void check_late_wrapper(const char *program)
     symbols_destroy(symbols);
 }
 
+/* More files with debug information than are held open at once, asked in turn: the answers stay the
+ * same, and strings given earlier stay whole. */
+static void check_many_lines(const char *program)
+{
+    enum { FILES = 40 };
+    struct symbols *symbols = symbols_create();
+    struct symbols_line first[FILES][8];
+    size_t counts[FILES];
+    const char *slash = strrchr(program, '/');
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < FILES; i++) {
+            char path[1024];
+            /* "folder/./././program": another file, as far as a path tells */
+            int length = snprintf(path, sizeof path, "%.*s", (int)(slash - program), program);
+            for (uint32_t k = 0; k < i; k++)
+                length += snprintf(path + length, sizeof path - (size_t)length, "/.");
+            snprintf(path + length, sizeof path - (size_t)length, "%s", slash);
+            struct symbols_module module = {.id = i, .bias = 0x100000 * i, .path = path};
+            struct symbols_line lines[8];
+            if (round == 0)
+                CHECK_NUMBER(path, symbols_module_add(symbols, &module), 0);
+            struct symbols_function function = {0};
+            uint64_t address = 0x1000;
+            while (address < 0x10000 && (!function.name || strcmp(function.name, "outer") != 0))
+                symbols_function(symbols, i, 0x100000 * i + ++address, &function);
+            address += 0x100000 * i + 21; /* inside the inlined calls, or at least outer() */
+            size_t count = symbols_lines(symbols, i, address, lines, 8);
+            if (round == 0) {
+                counts[i] = count;
+                memcpy(first[i], lines, sizeof lines);
+            }
+            CHECK_NUMBER(path, count, counts[0]);
+            CHECK_NUMBER(path, lines[0].line != 0, true);
+            for (size_t k = 0; k < count && k < counts[i]; k++) {
+                CHECK_TEXT(path, lines[k].function, first[0][k].function);
+                CHECK_TEXT(path, first[i][k].function, first[0][k].function);
+                CHECK_TEXT(path, first[i][k].file, first[0][k].file);
+                CHECK_NUMBER(path, lines[k].line, first[i][k].line);
+            }
+        }
+    }
+    symbols_destroy(symbols);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2)
@@ -146,5 +190,6 @@ int main(int argc, char **argv)
     check_system();
     check_many();
     check_late_wrapper(argv[1]);
+    check_many_lines(argv[1]);
     return failures != 0;
 }

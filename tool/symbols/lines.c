@@ -256,23 +256,26 @@ static void index_functions(struct unit *unit)
     spans_sort(&unit->functions);
 }
 
+static const char *keep(struct string_set *strings, const char *text)
+{
+    return text ? string_set_add(strings, text, strlen(text)) : NULL;
+}
+
 static const char *entry_name(Dwarf_Die *die, struct string_set *strings)
 {
     Dwarf_Attribute attribute;
     const char *name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
     if (!name)
         name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
-    if (!name)
+    if (!name) {
         name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
+        if (name && strcmp(name, "operator()") == 0)
+            return keep(strings, "{lambda}::operator()"); /* gcc gives it no linkage name */
+    }
     char *text = name ? demangle(name) : NULL;
-    const char *kept = text ? string_set_add(strings, text, strlen(text)) : NULL;
+    const char *kept = keep(strings, text);
     free(text);
     return kept;
-}
-
-static const char *keep(struct string_set *strings, const char *text)
-{
-    return text ? string_set_add(strings, text, strlen(text)) : NULL;
 }
 
 /* Where an inlined call was written. */
