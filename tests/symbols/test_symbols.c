@@ -73,6 +73,8 @@ static void check_system(void)
                    {"/usr/lib/libcairo.so.2", false},
                    {"/usr/lib/libldap.so.2", false},
                    {"/usr/bin/ld", false},
+                   {"/usr/lib/libc-client.so.2007e", false},
+                   {"/lib/ld-2.31.so", true},
                    {"/usr/bin/libc", false},
                    {"/home/me/libmath.so", false}};
     struct symbols *symbols = symbols_create();

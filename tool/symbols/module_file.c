@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "module_file.h"
 
+#include <ctype.h>
 #include <dwarf.h>
 #include <elfutils/libdwelf.h>
 #include <errno.h>
@@ -39,10 +40,7 @@ bool module_is_allocator(const char *base_name)
 
 bool module_is_system(const char *base_name)
 {
-    /* each with what may follow: "libc.so.6", "libc-2.31.so" */
     static const char *const names[] = {"libc",
-                                        "ld-linux",
-                                        "ld-musl",
                                         "ld",
                                         "ld64",
                                         "libm",
@@ -50,28 +48,28 @@ bool module_is_system(const char *base_name)
                                         "libpthread",
                                         "libdl",
                                         "librt",
+                                        "libanl",
+                                        "libnsl",
                                         "libresolv",
+                                        "libutil",
                                         "libstdc++",
+                                        "libsupc++",
                                         "libgcc_s",
                                         "libc++",
                                         "libc++abi",
-                                        "libutil",
-                                        "libsupc++",
-                                        "libthread_db",
-                                        "libanl",
-                                        "libnsl",
-                                        "libunwind",
-                                        "linux-vdso",
                                         "libc_malloc_debug",
+                                        "linux-vdso",
                                         "libpoolwise-record",
                                         "libpoolwise-trial"};
-    if (strcmp(base_name, "[vdso]") == 0)
+    if (strcmp(base_name, "[vdso]") == 0 || starts_with(base_name, "ld-linux") ||
+        starts_with(base_name, "ld-musl"))
         return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t length = strlen(names[i]);
-        if (strncmp(base_name, names[i], length) == 0 &&
-            (starts_with(base_name + length, ".so") ||
-             (base_name[length] == '-' && strstr(base_name + length, ".so"))))
+        /* "libc.so.6" and "libc-2.31.so", but not "libc-client.so" */
+        const char *after = base_name + strlen(names[i]);
+        if (starts_with(base_name, names[i]) &&
+            (starts_with(after, ".so") ||
+             (after[0] == '-' && isdigit((unsigned char)after[1]) && strstr(after, ".so"))))
             return true;
     }
     return false;
