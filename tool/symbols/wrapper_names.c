@@ -61,8 +61,10 @@ const char *const wrapper_names[] = {
     "g_try_malloc", "g_try_malloc0", "g_try_malloc_n", "g_try_malloc0_n", "g_try_realloc",
     "g_try_realloc_n", "g_aligned_alloc", "g_aligned_alloc0", "g_slice_alloc", "g_slice_alloc0",
     "g_slice_copy", "g_strdup", "g_strndup", "g_memdup", "g_memdup2", "g_strdup_printf",
-    "g_strdup_vprintf", "g_vasprintf", "g_asprintf", "g_strnfill", "g_strdup_inline",
-    "standard_malloc", "standard_calloc", "standard_try_malloc", "allocator_memalign",
+    "g_strdup_vprintf", "g_vasprintf", "g_asprintf", "g_strnfill", "g_rc_box_alloc",
+    "g_rc_box_alloc0", "g_rc_box_dup", "g_atomic_rc_box_alloc", "g_atomic_rc_box_alloc0",
+    "g_atomic_rc_box_dup", "g_strdup_inline", "standard_malloc", "standard_calloc",
+    "standard_try_malloc", "allocator_memalign",
     /* CPython */
     "PyMem_Malloc", "PyMem_Calloc", "PyMem_Realloc", "PyMem_Free", "PyMem_RawMalloc",
     "PyMem_RawCalloc", "PyMem_RawRealloc", "PyMem_RawFree", "PyObject_Malloc", "PyObject_Calloc",
@@ -76,7 +78,9 @@ const char *const wrapper_names[] = {
     "zmalloc_usable", "zcalloc_usable", "zrealloc_usable", "ztrymalloc_usable", "ztrycalloc_usable",
     "ztryrealloc_usable", "ztrymalloc_usable_internal", "ztrycalloc_usable_internal",
     "ztryrealloc_usable_internal", "zmalloc_no_tcache", "zstrdup", "zfree", "valkey_malloc",
-    "valkey_calloc", "valkey_realloc", "hi_malloc", "hi_calloc", "hi_realloc", "hi_strdup",
+    "valkey_calloc", "valkey_realloc", "sds_malloc", "sds_realloc", "hi_sds_malloc",
+    "hi_sds_realloc", "RM_Alloc", "RM_TryAlloc", "RM_Calloc", "RM_TryCalloc", "RM_Realloc",
+    "RM_TryRealloc", "RM_Strdup", "hi_malloc", "hi_calloc", "hi_realloc", "hi_strdup",
     /* SQLite: its Str and Vdbe builders are sites */
     "sqlite3Malloc", "sqlite3MallocZero", "sqlite3Realloc", "sqlite3MemMalloc", "sqlite3MemRealloc",
     "sqlite3_malloc", "sqlite3_malloc64", "sqlite3_realloc", "sqlite3_realloc64", "sqlite3_free",
@@ -88,7 +92,8 @@ const char *const wrapper_names[] = {
     /* libxml2, libxslt, expat */
     "xmlMemMalloc", "xmlMemRealloc", "xmlMemStrdup", "xmlMallocLoc", "xmlMallocAtomicLoc",
     "xmlReallocLoc", "xmlMemStrdupLoc", "xmlStrdup", "xmlStrndup", "xmlCharStrdup",
-    "xmlCharStrndup", "xmlMemdup", "expat_malloc", "expat_realloc",
+    "xmlCharStrndup", "xmlMemdup", "xmlUTF8Strndup", "xmlMemoryStrdup", "expat_malloc",
+    "expat_realloc",
     /* servers: nginx's raw calls (its pools are allocators), httpd, curl's hooks, haproxy, lighttpd
      */
     "ngx_alloc", "ngx_calloc", "ngx_memalign", "ap_malloc", "ap_calloc", "ap_realloc",
@@ -166,7 +171,8 @@ const char *const wrapper_globs[] = {
     "std::*::_M_allocate_node", "std::*::_M_allocate_buckets", "std::*::_M_get_node",
     "std::*::_M_create_node", "std::__detail::_Hashtable_alloc<*>::_M_allocate_*",
     "std::basic_string<*>::_M_create", "std::basic_string<*>::_S_allocate",
-    "std::basic_string<*>::_Rep::_S_create", "std::pmr::*::do_allocate", "std::pmr::*::allocate",
+    "std::basic_string<*>::_Rep::_S_create", "std::pmr::memory_resource::allocate",
+    "std::pmr::polymorphic_allocator<*>::allocate", "*::newdel_res_t::do_allocate",
     "std::__1::*::allocate", "std::__1::__libcpp_allocate*", "std::__1::__libcpp_operator_new*",
     "std::__1::__allocate_at_least*",
     /* make_unique and make_shared name a type and hand out the block; who calls them decides */
@@ -181,6 +187,8 @@ const char *const wrapper_globs[] = {
     "je_*", "_rjem_*", "mi_*", "_mi_*", "tc_malloc*", "tc_calloc*", "tc_realloc*", "tc_new*",
     "tc_memalign*", "tc_posix_memalign*", "tcmalloc::*", "tbb::internal::*alloc*",
 
+    /* what flex puts into scanners, under the scanner's prefix */
+    "*yyalloc", "*yyrealloc",
     /* CPython's layers of one allocator domain over another, with and without its debugging hooks
      */
     "_PyMem_*", "_PyObject_Malloc*", "_PyObject_Calloc*", "_PyObject_Realloc*", "_PyObject_Free*",
