@@ -38,8 +38,17 @@ struct unit {
     size_t entry_count, entry_capacity;
 };
 
+/* A name in the debug information and what it is for display: demangling costs more than all else
+ * here. */
+struct known_name {
+    const char *raw;
+    const char *display;
+};
+
 struct line_index {
     Dwfl *dwfl;
+    struct known_name *names; /* open addressing by the raw name's place */
+    size_t name_slots, name_count;
     uint64_t bias; /* file's address = DWARF's + bias */
     struct unit *units;
     size_t unit_count, unit_capacity;
@@ -171,6 +180,7 @@ void line_index_close(struct module_file *file)
         free(index->units[i].functions.items);
         free(index->units[i].entries);
     }
+    free(index->names);
     free(index->units);
     free(index->unit_spans.items);
     dwfl_end(index->dwfl);
@@ -261,21 +271,60 @@ static const char *keep(struct string_set *strings, const char *text)
     return text ? string_set_add(strings, text, strlen(text)) : NULL;
 }
 
-static const char *entry_name(Dwarf_Die *die, struct string_set *strings)
+static struct known_name *find_name(struct known_name *names, size_t slots, const char *raw)
+{
+    size_t i = hash_mix((uintptr_t)raw) & (slots - 1);
+    while (names[i].raw && names[i].raw != raw)
+        i = (i + 1) & (slots - 1);
+    return &names[i];
+}
+
+/* False: out of memory; what is known stays. */
+static bool names_make_room(struct line_index *index)
+{
+    if (index->name_count * 4 < index->name_slots * 3)
+        return true;
+    size_t slots = index->name_slots ? index->name_slots * 2 : 256;
+    struct known_name *names = calloc(slots, sizeof *names);
+    if (!names)
+        return false;
+    for (size_t i = 0; i < index->name_slots; i++) {
+        if (index->names[i].raw)
+            *find_name(names, slots, index->names[i].raw) = index->names[i];
+    }
+    free(index->names);
+    index->names = names;
+    index->name_slots = slots;
+    return true;
+}
+
+static const char *display_name(struct line_index *index, struct string_set *strings,
+                                const char *raw)
+{
+    if (!names_make_room(index))
+        return NULL;
+    struct known_name *name = find_name(index->names, index->name_slots, raw);
+    if (!name->raw) {
+        char *text = demangle(raw);
+        *name = (struct known_name){.raw = raw, .display = keep(strings, text)};
+        index->name_count++;
+        free(text);
+    }
+    return name->display;
+}
+
+static const char *entry_name(struct line_index *index, Dwarf_Die *die, struct string_set *strings)
 {
     Dwarf_Attribute attribute;
-    const char *name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
-    if (!name)
-        name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
-    if (!name) {
-        name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
-        if (name && strcmp(name, "operator()") == 0)
+    const char *raw = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
+    if (!raw)
+        raw = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
+    if (!raw) {
+        raw = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
+        if (raw && strcmp(raw, "operator()") == 0)
             return keep(strings, "{lambda}::operator()"); /* gcc gives it no linkage name */
     }
-    char *text = name ? demangle(name) : NULL;
-    const char *kept = keep(strings, text);
-    free(text);
-    return kept;
+    return raw ? display_name(index, strings, raw) : NULL;
 }
 
 /* Where an inlined call was written. */
@@ -353,7 +402,7 @@ size_t line_index_find(struct line_index *index, struct string_set *strings, uin
     size_t count = 0;
     while (count < max && chain_count > 0) {
         Dwarf_Die *die = &chain[--chain_count];
-        here.function = entry_name(die, strings);
+        here.function = entry_name(index, die, strings);
         here.inlined = chain_count > 0;
         ret_lines[count++] = here;
         here = (struct symbols_line){0};
