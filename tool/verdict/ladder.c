@@ -270,6 +270,15 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
     return true;
 }
 
+/* Blocks of one size get items of that size; others the size class that holds all, or nearly all.
+ */
+static uint64_t pool_item_bytes(const struct weighed *w)
+{
+    if (w->facts->size.min == w->largest)
+        return w->largest;
+    return w->largest > w->cap && w->cap_covers ? w->cap : round_to_class(w->largest);
+}
+
 /* Rung 5: what it costs. Always decides. */
 static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision)
 {
@@ -280,9 +289,7 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
 
     if (w->pool_wins) {
         *ret_decision = (struct decision){
-            .kind = VERDICT_POOL, .bytes = round_to_class(w->largest), .saved_ns = w->pool_ns};
-        if (site->size.min == w->largest)
-            ret_decision->bytes = w->largest;
+            .kind = VERDICT_POOL, .bytes = pool_item_bytes(w), .saved_ns = w->pool_ns};
         if (!w->one_size) {
             ret_decision->kind = VERDICT_CLASSES;
             ret_decision->bytes = round_to_class(site->size.p99);
@@ -295,6 +302,8 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
         if (!w->one_size)
             fprintf(ladder->reason, ", in classes up to %s",
                     figure_bytes(ret_decision->bytes).text);
+        else if (ret_decision->bytes < w->largest)
+            fprintf(ladder->reason, ", none kept over %s", figure_bytes(ret_decision->bytes).text);
         else if (w->hit_rate < 0.995 && !cost->measured)
             fprintf(ladder->reason, ", %s of which hit", figure_share(w->hit_rate).text);
         return true;

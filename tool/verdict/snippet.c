@@ -132,29 +132,6 @@ static void write_stack(const struct snippet *s)
             s->zeroed ? "calloc(1, size)" : "malloc(size)", s->name);
 }
 
-static void write_pool(const struct snippet *s)
-{
-    fprintf(s->stream, "#include <poolwise/pool.h>\n%s\n",
-            s->zeroed ? "#include <string.h>\n" : "");
-    write_type(s, s->decision->bytes);
-    fprintf(s->stream, "PWISE_DEFINE_POOL(%s_pool, struct %s_block, .name = \"%s\");\n\n", s->name,
-            s->name, s->name);
-    fprintf(s->stream,
-            "/* In place of %s. A reused item holds what its last user left%s. */\n"
-            "static inline struct %s_block *%s_take(void)\n{\n"
-            "    struct %s_block *block = %s_pool_get();\n",
-            s->zeroed ? "calloc" : "malloc", s->zeroed ? ", hence the memset" : "", s->name,
-            s->name, s->name, s->name);
-    if (s->zeroed)
-        fprintf(s->stream, "    if (block)\n        memset(block, 0, sizeof *block);\n");
-    fprintf(s->stream,
-            "    return block;\n}\n\n"
-            "/* In place of free. */\n"
-            "static inline void %s_give(struct %s_block *block)\n{\n"
-            "    %s_pool_put(block);\n}\n",
-            s->name, s->name, s->name);
-}
-
 static void write_cap(const struct snippet *s)
 {
     const char *n = s->name;
@@ -199,6 +176,33 @@ static void write_cap(const struct snippet *s)
             "    return buffer;\n}\n",
             n, n, n, n, n, n, n, s->decision->bytes, s->decision->bytes, n,
             s->zeroed ? "    if (buffer)\n        memset(buffer->data, 0, size);\n" : "");
+}
+
+static void write_pool(const struct snippet *s)
+{
+    if (s->decision->bytes < s->w->largest) {
+        write_cap(s);
+        return;
+    }
+    fprintf(s->stream, "#include <poolwise/pool.h>\n%s\n",
+            s->zeroed ? "#include <string.h>\n" : "");
+    write_type(s, s->decision->bytes);
+    fprintf(s->stream, "PWISE_DEFINE_POOL(%s_pool, struct %s_block, .name = \"%s\");\n\n", s->name,
+            s->name, s->name);
+    fprintf(s->stream,
+            "/* In place of %s. A reused item holds what its last user left%s. */\n"
+            "static inline struct %s_block *%s_take(void)\n{\n"
+            "    struct %s_block *block = %s_pool_get();\n",
+            s->zeroed ? "calloc" : "malloc", s->zeroed ? ", hence the memset" : "", s->name,
+            s->name, s->name, s->name);
+    if (s->zeroed)
+        fprintf(s->stream, "    if (block)\n        memset(block, 0, sizeof *block);\n");
+    fprintf(s->stream,
+            "    return block;\n}\n\n"
+            "/* In place of free. */\n"
+            "static inline void %s_give(struct %s_block *block)\n{\n"
+            "    %s_pool_put(block);\n}\n",
+            s->name, s->name, s->name);
 }
 
 static void write_classes(const struct snippet *s)
