@@ -211,7 +211,7 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
             "about %s reallocs",
             figure_count(site->grow.chains).text, figure_count(site->allocations).text,
             w->grow_steps, figure_bytes(bytes).text, median ? "the median" : "p95",
-            figure_count((uint64_t)removed).text);
+            figure_count(count_of(removed)).text);
     *ret_decision = (struct decision){
         .kind = VERDICT_PRESIZE, .bytes = bytes, .saved_ns = w->growth_ns * (median ? 0.5 : 0.95)};
     return true;
@@ -241,7 +241,7 @@ static bool rung_hoist(const struct ladder *ladder, struct decision *ret_decisio
     else
         fprintf(ladder->reason, "its caller");
     fprintf(ladder->reason, " makes %s of them: one block outside that loop does",
-            figure_count((uint64_t)(own ? per_frame : per_caller)).text);
+            figure_count(count_of(own ? per_frame : per_caller)).text);
     *ret_decision = (struct decision){
         .kind = VERDICT_HOIST, .bytes = w->largest, .saved_ns = w->cost_ns, .level = own ? 0 : 1};
     return true;
@@ -264,8 +264,8 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
     double saved = (double)site->allocations * (w->malloc_ns - w->pool_pair_ns);
     *ret_decision = (struct decision){
         .kind = VERDICT_ARENA,
-        .bytes = (uint64_t)(share_of((double)site->bytes, (double)site->allocations) *
-                            (double)site->live_peak),
+        .bytes = count_of(share_of((double)site->bytes, (double)site->allocations) *
+                          (double)site->live_peak),
         .saved_ns = saved > 0 ? saved : 0};
     return true;
 }
@@ -306,6 +306,9 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
             fprintf(ladder->reason, ", none kept over %s", figure_bytes(ret_decision->bytes).text);
         else if (w->hit_rate < 0.995 && !cost->measured)
             fprintf(ladder->reason, ", %s of which hit", figure_share(w->hit_rate).text);
+        if (site->freed_by_other_thread)
+            fprintf(ladder->reason, "; %s are freed by another thread",
+                    figure_share(w->cross_thread).text);
         return true;
     }
 

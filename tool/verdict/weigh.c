@@ -15,6 +15,11 @@ double share_of(double part, double whole)
     return whole > 0 && isfinite(part) && isfinite(whole) ? part / whole : 0;
 }
 
+uint64_t count_of(double value)
+{
+    return !(value > 0) ? 0 : value >= 0x1p63 ? UINT64_C(1) << 63 : (uint64_t)value;
+}
+
 uint64_t round_to_class(uint64_t bytes)
 {
     uint64_t size = 16;
