@@ -67,7 +67,8 @@ struct verdict_names {
 
 struct verdict {
     enum verdict_kind kind;
-    double upper_bound_share;  /* of the program's CPU time: allocations x malloc+free pair */
+    double upper_bound_share;  /* of the program's CPU time: blocks and growth steps x malloc+free pair, and the bytes that
+                                  growth moves; 0 when that time is unknown */
     double saved_share;        /* predicted saving of what is advised; 0 for TAIL, RETAINED, LOSES */
     uint64_t bytes;            /* the size the advice names: cap, item size, presize-to, stack size; 0: none */
     bool estimated;            /* rests on the calibration, not on a replay of this site */

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cost.h"
+
+#define ROUNDS          9 /* per size and side; odd, for the median */
+#define REFERENCE_SLOTS 64
+
+/* 16 B to 4 MiB in steps of at most 2x: glibc's tcache ends at 1 KiB, its mmap threshold is 128
+ * KiB. */
+static const size_t sizes[] = {16,     32,     64,     128,     256,     512,    1024,  1536,
+                               2048,   4096,   8192,   16384,   32768,   65536,  98304, 131072,
+                               196608, 262144, 524288, 1048576, 2097152, 4194304};
+#define SIZES (sizeof sizes / sizeof *sizes)
+_Static_assert(SIZES <= COST_CLASSES, "the table must hold every size measured");
+
+/* The reference pool: a bounded stack of items of one thread, behind calls, which is what a pool's
+ * fast path comes down to. It keeps counts, as a real one does. */
+struct reference_pool {
+    unsigned count;
+    unsigned long gets, puts;
+    void *items[REFERENCE_SLOTS];
+};
+
+static _Thread_local struct reference_pool reference;
+
+static __attribute__((noinline)) void *reference_get(size_t size)
+{
+    struct reference_pool *pool = &reference;
+    pool->gets++;
+    if (__builtin_expect(pool->count == 0, 0))
+        return malloc(size);
+    return pool->items[--pool->count];
+}
+
+static __attribute__((noinline)) void reference_put(void *item)
+{
+    struct reference_pool *pool = &reference;
+    pool->puts++;
+    if (__builtin_expect(pool->count == REFERENCE_SLOTS, 0)) {
+        free(item);
+        return;
+    }
+    pool->items[pool->count++] = item;
+}
+
+static void reference_drop(void)
+{
+    while (reference.count)
+        free(reference.items[--reference.count]);
+}
+
+static double now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+/* Both loops touch the first byte, as any user does; volatile keeps the pair from being elided. */
+static bool malloc_pairs(size_t size, unsigned long pairs)
+{
+    for (unsigned long i = 0; i < pairs; i++) {
+        volatile char *block = malloc(size);
+        if (!block)
+            return false;
+        *block = (char)i;
+        free((void *)block);
+    }
+    return true;
+}
+
+static bool pool_pairs(size_t size, unsigned long pairs)
+{
+    for (unsigned long i = 0; i < pairs; i++) {
+        volatile char *block = reference_get(size);
+        if (!block)
+            return false;
+        *block = (char)i;
+        reference_put((void *)block);
+    }
+    return true;
+}
+
+typedef bool (*pair_loop)(size_t size, unsigned long pairs);
+
+/* As many pairs as take about `slice_ns`, found by doubling; this warms the caches of both sides
+ * up. */
+static unsigned long calibrate(pair_loop loop, size_t size, double slice_ns)
+{
+    for (unsigned long pairs = 1;; pairs *= 2) {
+        double start = now_ns();
+        if (!loop(size, pairs))
+            return 0;
+        double spent = now_ns() - start;
+        if (spent * 2 >= slice_ns || pairs >= 1ul << 24)
+            return pairs;
+    }
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, compare_doubles);
+    return values[count / 2];
+}
+
+static bool measure_size(size_t size, double slice_ns, double *ret_malloc_ns, double *ret_pool_ns)
+{
+    static const pair_loop loops[2] = {malloc_pairs, pool_pairs};
+    double taken[2][ROUNDS];
+    unsigned long pairs[2];
+
+    for (int side = 0; side < 2; side++)
+        if ((pairs[side] = calibrate(loops[side], size, slice_ns)) == 0)
+            return false;
+    for (int round = 0; round < ROUNDS; round++)
+        for (int turn = 0; turn < 2; turn++) {
+            int side = (turn + round) & 1; /* alternating: a drift of the clock hits both alike */
+            double start = now_ns();
+            if (!loops[side](size, pairs[side]))
+                return false;
+            taken[side][round] = (now_ns() - start) / (double)pairs[side];
+        }
+    reference_drop();
+    *ret_malloc_ns = median(taken[0], ROUNDS);
+    *ret_pool_ns = median(taken[1], ROUNDS);
+    return true;
+}
+
+/* In the child. Calibration takes about two slices a side, the rounds one each. */
+static bool measure_all(unsigned budget_ms, struct cost_table *ret_table)
+{
+    double slice_ns = (double)budget_ms * 1e6 / (double)(SIZES * 2 * (ROUNDS + 2));
+    for (size_t i = 0; i < SIZES; i++) {
+        ret_table->size[i] = sizes[i];
+        if (!measure_size(sizes[i], slice_ns, &ret_table->malloc_pair_ns[i],
+                          &ret_table->pool_pair_ns[i]))
+            return false;
+    }
+    ret_table->count = SIZES;
+    return true;
+}
+
+static bool write_all(int fd, const void *bytes, size_t size)
+{
+    const char *at = bytes;
+    while (size) {
+        ssize_t written = write(fd, at, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        at += written;
+        size -= (size_t)written;
+    }
+    return true;
+}
+
+static bool read_all(int fd, void *bytes, size_t size)
+{
+    char *at = bytes;
+    while (size) {
+        ssize_t got = read(fd, at, size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        at += got;
+        size -= (size_t)got;
+    }
+    return true;
+}
+
+static bool table_is_valid(const struct cost_table *table)
+{
+    if (table->count == 0 || table->count > COST_CLASSES)
+        return false;
+    for (size_t i = 0; i < table->count; i++)
+        if (!isfinite(table->malloc_pair_ns[i]) || table->malloc_pair_ns[i] <= 0 ||
+            !isfinite(table->pool_pair_ns[i]) || table->pool_pair_ns[i] <= 0 ||
+            (i > 0 && table->size[i] <= table->size[i - 1]))
+            return false;
+    return true;
+}
+
+int cost_measure(unsigned budget_ms, struct cost_table *ret_table)
+{
+    int ends[2];
+    if (pipe(ends) < 0)
+        return -errno;
+    pid_t child = fork();
+    if (child < 0) {
+        int error = -errno;
+        close(ends[0]);
+        close(ends[1]);
+        return error;
+    }
+    if (child == 0) {
+        struct cost_table table = {.count = 0};
+        close(ends[0]);
+        bool done = measure_all(budget_ms, &table) && write_all(ends[1], &table, sizeof table);
+        _exit(done ? 0 : 1);
+    }
+
+    close(ends[1]);
+    struct cost_table table = {.count = 0};
+    bool got = read_all(ends[0], &table, sizeof table);
+    close(ends[0]);
+    int status = 0;
+    pid_t ended;
+    do
+        ended = waitpid(child, &status, 0);
+    while (ended < 0 && errno == EINTR);
+    /* Whoever ignores SIGCHLD has no status to wait for; the table itself tells. */
+    bool ended_well = ended < 0 ? errno == ECHILD : status == 0;
+    if (!got || !ended_well || !table_is_valid(&table))
+        return -EIO;
+    *ret_table = table;
+    return 0;
+}
+
+/* Linear in the logarithm of the size; flat outside the sizes measured. */
+static double interpolate(const struct cost_table *table, const double *pair_ns, size_t size)
+{
+    if (table->count == 0)
+        return 0;
+    size_t last = table->count - 1;
+    if (size <= table->size[0])
+        return pair_ns[0];
+    if (size >= table->size[last])
+        return pair_ns[last];
+    size_t above = 1;
+    while (table->size[above] < size)
+        above++;
+    double from = log2((double)table->size[above - 1]), to = log2((double)table->size[above]);
+    double part = (log2((double)size) - from) / (to - from);
+    return pair_ns[above - 1] + part * (pair_ns[above] - pair_ns[above - 1]);
+}
+
+double cost_malloc_pair_ns(const struct cost_table *table, size_t size)
+{
+    return interpolate(table, table->malloc_pair_ns, size);
+}
+
+double cost_pool_pair_ns(const struct cost_table *table, size_t size)
+{
+    return interpolate(table, table->pool_pair_ns, size);
+}

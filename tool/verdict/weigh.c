@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weigh.h"
+
+#define PAGE_BYTES          4096
+/* A pool that keeps items up to this size costs little whatever their real sizes. */
+#define HARMLESS_ITEM_BYTES 4096
+
+double share_of(double part, double whole)
+{
+    return whole > 0 && isfinite(part) && isfinite(whole) ? part / whole : 0;
+}
+
+uint64_t round_to_class(uint64_t bytes)
+{
+    uint64_t size = 16;
+    while (size < bytes && size < UINT64_C(1) << 62)
+        size *= 2;
+    return size;
+}
+
+static double finite_or_zero(double value)
+{
+    return isfinite(value) && value > 0 ? value : 0;
+}
+
+static void weigh_frames(const struct verdict_thresholds *thresholds, struct weighed *w)
+{
+    const struct analyse_site *site = w->facts;
+    w->placed = site->outlived_known + site->freed_by_other_thread + site->never_freed;
+    w->in_frame = share_of((double)site->outlived[0], (double)w->placed);
+    w->in_caller =
+        share_of((double)site->outlived[0] + (double)site->outlived[1], (double)w->placed);
+    w->frames_known = site->outlived_known > 0 &&
+                      (double)w->placed >= threshold(thresholds, THRESHOLD_FRAME_KNOWN) *
+                                               ((double)site->frees + (double)site->never_freed);
+    w->never_freed = share_of((double)site->never_freed, (double)site->allocations);
+    w->cross_thread = share_of((double)site->freed_by_other_thread, (double)site->frees);
+}
+
+/* The cap starts at the highest percentile in the densest window and takes in each one above it
+ * that is near the last. */
+static uint64_t choose_cap(const struct analyse_distribution *size, uint64_t window_top,
+                           double step)
+{
+    const uint64_t percentiles[] = {size->p50, size->p95, size->p99, size->p999};
+    const size_t count = sizeof percentiles / sizeof *percentiles;
+    uint64_t cap = 0;
+    for (size_t i = 0; i < count; i++)
+        if (percentiles[i] <= window_top)
+            cap = round_to_class(percentiles[i]);
+    if (cap == 0)
+        cap = round_to_class(window_top);
+    for (size_t i = 0; i < count; i++)
+        if (percentiles[i] > cap && (double)percentiles[i] <= step * (double)cap)
+            cap = round_to_class(percentiles[i]);
+    return cap;
+}
+
+static void weigh_sizes(const struct verdict_thresholds *thresholds, struct weighed *w)
+{
+    const struct analyse_site *site = w->facts;
+    const struct analyse_distribution *size = &site->size;
+    uint64_t window_top = site->window_low ? 2 * site->window_low : 2 * size->p50;
+    double limit = threshold(thresholds, THRESHOLD_SIZE_SPREAD);
+    bool small = (double)size->max <= threshold(thresholds, THRESHOLD_SIZE_SMALL);
+
+    w->largest =
+        site->grow.chains && site->grow.final.max > size->max ? site->grow.final.max : size->max;
+    w->outlier = share_of((double)size->max, window_top ? (double)window_top : 1);
+    w->one_size = small || site->within_2x >= threshold(thresholds, THRESHOLD_SIZE_WITHIN);
+    w->cap = choose_cap(size, window_top, threshold(thresholds, THRESHOLD_SIZE_CAP_STEP));
+    w->cap_covers = size->p95 <= w->cap && (w->one_size || w->cap <= HARMLESS_ITEM_BYTES);
+    w->wide = !small && (site->spread >= limit || w->outlier >= limit) &&
+              (size->max > w->cap || w->cap > HARMLESS_ITEM_BYTES);
+}
+
+static void weigh_life(const struct verdict_thresholds *thresholds,
+                       const struct analyse_totals *totals, struct weighed *w)
+{
+    const struct analyse_site *site = w->facts;
+    w->grow_share = share_of((double)site->grow.chains, (double)site->allocations);
+    w->grow_steps = share_of((double)site->grow.steps, (double)site->grow.chains);
+    w->grows = site->grow.chains > 0 &&
+               w->grow_share >= threshold(thresholds, THRESHOLD_GROW_SHARE) &&
+               w->grow_steps >= threshold(thresholds, THRESHOLD_GROW_STEPS) &&
+               site->grow.final.p50 > site->grow.first.p50;
+
+    double run_ns =
+        totals && totals->has_end && totals->end.wall_ns
+            ? (double)totals->end.wall_ns
+            : (double)(site->last_ns > site->first_ns ? site->last_ns - site->first_ns : 0);
+    w->life = fmin(1, share_of((double)site->lifetime_ns.p50, run_ns));
+    w->retained = w->never_freed >= threshold(thresholds, THRESHOLD_RETAINED_SHARE) ||
+                  (w->life >= threshold(thresholds, THRESHOLD_RETAINED_LIFE) && w->hit_rate < 0.5);
+}
+
+/* What a pool can be expected to save. A replay of the site's own events already holds its misses
+ * and its hand-overs between threads; the estimate has to put them in. */
+static void weigh_pool(const struct verdict_thresholds *thresholds, double cpu_ns,
+                       struct weighed *w)
+{
+    const struct analyse_site *site = w->facts;
+    const struct verdict_cost *cost = &w->input->cost;
+    double allocations = (double)site->allocations;
+    double cross = (double)site->freed_by_other_thread;
+
+    /* The simulated pool belongs to threads: what another thread freed never comes back in it. The
+     * real one hands such blocks over, so all but those alive at the peak can be had again. */
+    double handed_over = cross * fmax(0, 1 - share_of((double)site->live_peak, allocations));
+    double hits = fmin(allocations, fmax((double)site->pool_hits, handed_over));
+    w->hit_rate = share_of(hits, allocations);
+
+    if (cost->measured)
+        w->pool_ns = allocations * (w->malloc_ns - w->pool_pair_ns);
+    else
+        w->pool_ns = hits * w->malloc_ns - allocations * w->pool_pair_ns -
+                     cross * threshold(thresholds, THRESHOLD_POOL_CROSS_NS);
+    w->pool_share = share_of(w->pool_ns, cpu_ns);
+    w->pool_wins = w->pool_ns > 0 &&
+                   (cpu_ns <= 0 || w->pool_share >= threshold(thresholds, THRESHOLD_POOL_SAVING)) &&
+                   (!cost->measured || cost->saved_ci95[0] > 0);
+}
+
+static void weigh_density(const struct verdict_thresholds *thresholds, struct weighed *w)
+{
+    const struct analyse_site *site = w->facts;
+    double pages_bytes = (double)site->peak_pages * PAGE_BYTES;
+    bool sparse =
+        pages_bytes >= threshold(thresholds, THRESHOLD_SLAB_SPARSE) * (double)site->live_peak_bytes;
+    bool mixed = (double)site->neighbour_near < 0.5 * (double)site->allocations;
+    w->slab_hint =
+        w->one_size && (double)w->largest <= threshold(thresholds, THRESHOLD_SLAB_BYTES) &&
+        (double)site->live_peak >= threshold(thresholds, THRESHOLD_SLAB_LIVE) && (sparse || mixed);
+}
+
+static int by_cost(const void *a, const void *b)
+{
+    const struct weighed *const *left = a, *const *right = b;
+    if ((*left)->cost_ns != (*right)->cost_ns)
+        return (*left)->cost_ns > (*right)->cost_ns ? -1 : 1;
+    return (*left)->input->rank < (*right)->input->rank ? -1 : 1;
+}
+
+static int by_death(const void *a, const void *b)
+{
+    const struct weighed *const *left = a, *const *right = b;
+    const struct verdict_names *l = &(*left)->input->names, *r = &(*right)->input->names;
+    int order = strcmp(l->death_function ? l->death_function : "",
+                       r->death_function ? r->death_function : "");
+    return order                                 ? order
+           : (*left)->bursts != (*right)->bursts ? (*left)->bursts - (*right)->bursts
+                                                 : 0;
+}
+
+static void count_arena_sites(struct weighed **sites, size_t count)
+{
+    qsort(sites, count, sizeof *sites, by_death);
+    for (size_t start = 0, end; start < count; start = end) {
+        for (end = start + 1; end < count && by_death(&sites[start], &sites[end]) == 0; end++)
+            ;
+        for (size_t i = start; i < end; i++)
+            sites[i]->arena_sites = sites[i]->bursts ? end - start : 0;
+    }
+}
+
+int weigh(const struct verdict_thresholds *thresholds, const struct verdict_input *inputs,
+          size_t count, const struct analyse_totals *totals, uint64_t program_cpu_ns,
+          struct weighed *ret_weighed)
+{
+    struct weighed **order = calloc(count ? count : 1, sizeof *order);
+    if (!order)
+        return -ENOMEM;
+
+    for (size_t i = 0; i < count; i++) {
+        struct weighed *w = &ret_weighed[i];
+        const struct analyse_site *site = inputs[i].site;
+        *w = (struct weighed){.input = &inputs[i], .facts = site, .best_rank = inputs[i].rank};
+        order[i] = w;
+        w->malloc_ns = finite_or_zero(inputs[i].cost.malloc_pair_ns);
+        w->pool_pair_ns = finite_or_zero(inputs[i].cost.pool_pair_ns);
+        w->growth_ns =
+            (double)site->grow.steps * w->malloc_ns +
+            (double)site->grow.bytes_moved * threshold(thresholds, THRESHOLD_GROW_COPY_NS);
+        w->cost_ns = (double)site->allocations * w->malloc_ns + w->growth_ns;
+        w->share = share_of(w->cost_ns, (double)program_cpu_ns);
+        weigh_frames(thresholds, w);
+        weigh_sizes(thresholds, w);
+        weigh_pool(thresholds, (double)program_cpu_ns, w);
+        weigh_life(thresholds, totals, w);
+        weigh_density(thresholds, w);
+        /* One generation alone is the program's state, however it is freed at the end. */
+        w->bursts =
+            inputs[i].names.death_function && w->frames_known && site->frees > 0 &&
+            share_of((double)site->freed_in_burst, (double)site->frees) >=
+                threshold(thresholds, THRESHOLD_ARENA_BURST) &&
+            (double)site->allocations >=
+                threshold(thresholds, THRESHOLD_ARENA_GENERATIONS) * (double)site->live_peak &&
+            w->never_freed < threshold(thresholds, THRESHOLD_RETAINED_SHARE);
+    }
+    count_arena_sites(order, count);
+    qsort(order, count, sizeof *order, by_cost);
+    for (size_t i = 0; i < count; i++)
+        if (i < order[i]->best_rank)
+            order[i]->best_rank = i;
+    free(order);
+    return 0;
+}
