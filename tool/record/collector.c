@@ -23,7 +23,7 @@
 
 #include "channel.h"
 #include "live.h"
-#include "nodes.h"
+#include "node_set.h"
 
 #define BATCH_EVENTS  4096u
 #define BATCH_NODES   4096u
@@ -61,7 +61,7 @@ struct collector {
     struct process processes[CHANNEL_PROCESSES];
     uint32_t process_count, module_count, thread_count, stream_limit;
     struct live_numbers numbers;
-    struct nodes nodes;
+    struct node_set nodes;
     struct trace_event events[BATCH_EVENTS];
     size_t event_count;
     struct trace_node new_nodes[BATCH_NODES];
@@ -147,7 +147,7 @@ struct collector *collector_create(struct channel *channel, const struct trace_s
     collector->sinks = sinks;
     collector->sink_count = sink_count;
     clock_calibrate(collector);
-    if (nodes_init(&collector->nodes)) {
+    if (node_set_init(&collector->nodes)) {
         free(collector);
         errno = ENOMEM;
         return NULL;
@@ -164,7 +164,7 @@ void collector_destroy(struct collector *collector)
     for (uint32_t i = 0; i < CHANNEL_PROCESSES; i++)
         live_map_done(&collector->processes[i].live);
     live_numbers_done(&collector->numbers);
-    nodes_done(&collector->nodes);
+    node_set_done(&collector->nodes);
     free(collector);
 }
 
@@ -280,7 +280,7 @@ static void node_read(struct collector *collector, struct stream *stream, const 
         .parent = parent ? stream->nodes[parent] : 0, .thread = stream->thread, .flags = (uint32_t)(unit->w0 >> 4) & 15,
         .module = module < collector->module_count ? module : TRACE_NO_MODULE, .slot = more->w0, .address = more->w1};
     bool made;
-    int status = nodes_intern(&collector->nodes, &node, &made);
+    int status = node_set_intern(&collector->nodes, &node, &made);
     if (status) {
         collector->error = status;
         return;

@@ -78,6 +78,11 @@ void symbols_destroy(struct symbols *symbols)
     free(symbols);
 }
 
+bool symbols_name_is_wrapper(const struct symbols *symbols, const char *name)
+{
+    return wrapper_table_has(symbols->wrappers, name);
+}
+
 int symbols_wrapper_add(struct symbols *symbols, const char *regex, char **ret_error)
 {
     int result = wrapper_table_add(symbols->wrappers, regex, ret_error);

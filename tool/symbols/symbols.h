@@ -50,6 +50,9 @@ void symbols_destroy(struct symbols *symbols);
  * 0 or -EINVAL with *ret_error (caller frees) saying what is wrong. */
 int symbols_wrapper_add(struct symbols *symbols, const char *regex, char **ret_error);
 
+/* Whether a function of this name, as symbols gives names, is an allocator or a wrapper: for inlined calls. */
+bool symbols_name_is_wrapper(const struct symbols *symbols, const char *name);
+
 /* Copies what it needs. 0 or -errno (ENOMEM). A missing or unreadable file is no error. */
 int symbols_module_add(struct symbols *symbols, const struct symbols_module *module);
 

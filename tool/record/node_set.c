@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "nodes.h"
+#include "node_set.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,27 +11,27 @@ static uint64_t hash_of(uint32_t parent, uint64_t slot, uint64_t address)
     return hash ^ hash >> 29;
 }
 
-int nodes_init(struct nodes *nodes)
+int node_set_init(struct node_set *nodes)
 {
-    *nodes = (struct nodes){.mask = 4095};
+    *nodes = (struct node_set){.mask = 4095};
     nodes->cells = calloc(nodes->mask + 1, sizeof *nodes->cells);
     return nodes->cells ? 0 : -ENOMEM;
 }
 
-void nodes_done(struct nodes *nodes)
+void node_set_done(struct node_set *nodes)
 {
     free(nodes->cells);
-    *nodes = (struct nodes){0};
+    *nodes = (struct node_set){0};
 }
 
-static int grow(struct nodes *nodes)
+static int grow(struct node_set *nodes)
 {
     uint64_t mask = nodes->mask * 2 + 1;
-    struct nodes_cell *cells = calloc(mask + 1, sizeof *cells);
+    struct node_set_cell *cells = calloc(mask + 1, sizeof *cells);
     if (!cells)
         return -ENOMEM;
     for (uint64_t i = 0; i <= nodes->mask; i++) {
-        const struct nodes_cell *cell = &nodes->cells[i];
+        const struct node_set_cell *cell = &nodes->cells[i];
         if (!cell->id)
             continue;
         uint64_t at = hash_of(cell->parent, cell->slot, cell->address) & mask;
@@ -45,13 +45,13 @@ static int grow(struct nodes *nodes)
     return 0;
 }
 
-int nodes_intern(struct nodes *nodes, struct trace_node *node, bool *ret_made)
+int node_set_intern(struct node_set *nodes, struct trace_node *node, bool *ret_made)
 {
     if ((uint64_t)nodes->count * 2 > nodes->mask && grow(nodes))
         return -ENOMEM;
     uint64_t at = hash_of(node->parent, node->slot, node->address) & nodes->mask;
     for (;; at = (at + 1) & nodes->mask) {
-        struct nodes_cell *cell = &nodes->cells[at];
+        struct node_set_cell *cell = &nodes->cells[at];
         if (!cell->id)
             break;
         if (cell->slot == node->slot && cell->address == node->address && cell->parent == node->parent &&
@@ -62,7 +62,7 @@ int nodes_intern(struct nodes *nodes, struct trace_node *node, bool *ret_made)
         }
     }
     node->id = ++nodes->count;
-    nodes->cells[at] = (struct nodes_cell){node->slot, node->address, node->parent, node->module, node->id, node->flags};
+    nodes->cells[at] = (struct node_set_cell){node->slot, node->address, node->parent, node->module, node->id, node->flags};
     *ret_made = true;
     return 0;
 }

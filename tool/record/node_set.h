@@ -7,20 +7,20 @@
 
 #include "trace.h"
 
-struct nodes_cell {
+struct node_set_cell {
     uint64_t slot, address;
     uint32_t parent, module, id; /* id 0: empty */
     uint32_t flags;
 };
 
-struct nodes {
-    struct nodes_cell *cells; /* linear probing, at most half full */
+struct node_set {
+    struct node_set_cell *cells; /* linear probing, at most half full */
     uint64_t mask;
     uint32_t count;
 };
 
-int nodes_init(struct nodes *nodes);
-void nodes_done(struct nodes *nodes);
+int node_set_init(struct node_set *nodes);
+void node_set_done(struct node_set *nodes);
 
 /* Finds the node equal in parent, slot, address, module and flags, or makes it; sets node->id. 0 or -ENOMEM. */
-int nodes_intern(struct nodes *nodes, struct trace_node *node, bool *ret_made);
+int node_set_intern(struct node_set *nodes, struct trace_node *node, bool *ret_made);
