@@ -44,6 +44,7 @@ static OWN_FRAME void interrupted(int signal_number)
 {
     CHECK(raise(signal_number) == 0);
     allocate(3003);
+    KEEP(&signal_number);
 }
 
 int main(void)
