@@ -112,6 +112,26 @@ static void truncate_tables(const struct tables *tables, unsigned long rounds)
     }
 }
 
+/* The range ends inside the very entry that is asked for, whose length says it goes on. */
+static void cut_entries(const struct tables *tables, unsigned long rounds)
+{
+    for (unsigned long round = 0; round < rounds; round++) {
+        struct unwind_rule rule;
+        int32_t pair[2];
+        uint32_t length;
+        memcpy(pair, tables->from + 12 + draw(tables->entry_count) * 8, 8);
+        memcpy(&length, tables->from + pair[1], 4);
+        size_t bytes = (size_t)pair[1] + draw(4 + (uint64_t)length);
+        uint8_t *copy = tables->end - bytes;
+        memcpy(copy, tables->from, bytes);
+        for (unsigned i = 0; i < PCS_PER_ROUND; i++) {
+            uint64_t pc = (uint64_t)copy + (uint64_t)(int64_t)pair[0] + draw(200);
+            unwind_rule_compile(pc, true, copy, (uint64_t)copy, (uint64_t)tables->end, &rule);
+            check_rule(&rule);
+        }
+    }
+}
+
 /* Every entry's instructions replaced by noise: the header and the pointers stay good. */
 static void scramble_code(const struct tables *tables, unsigned long rounds)
 {
@@ -187,6 +207,7 @@ int main(int argc, char **argv)
     mutate(&tables, rounds);
     scramble_code(&tables, rounds);
     truncate_tables(&tables, rounds / 100);
+    cut_entries(&tables, rounds / 50);
     printf("%zu bytes, %zu entries: %lu compiled to a rule, %lu to none, %u failures\n",
            tables.bytes, tables.entry_count, with_rule, without_rule, failed_count);
     CHECK_EQUAL(with_rule > rounds, true);
