@@ -110,13 +110,14 @@ static inline __attribute__((always_inline)) uint32_t recorder_event(struct reco
                                                                      const struct stack_key *key)
 {
     uint32_t node;
+    /* First, since reading the counter takes as long as the rest and overlaps with it. */
+    uint64_t ticks = channel_ticks();
     const struct stack_key state = {key->sp & self->sp_mask, key->ra, key->rbp};
-    const struct stack_entry *entry = stack_table_find(self->table, &state, UINT16_MAX);
+    const struct stack_entry *entry = stack_table_next(self->table, &state);
     if (__builtin_expect(entry != NULL, 1))
         node = entry->node;
     else
         node = recorder_stack_miss(self, &state);
-    uint64_t ticks = channel_ticks();
     uint64_t dt = (ticks - self->last_ticks) >> CHANNEL_DT_SHIFT;
     if (__builtin_expect(dt > CHANNEL_DT_MAX || size > UINT32_MAX, 0)) {
         const struct recorder_call call = {address, size, *key, kind};

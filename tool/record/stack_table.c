@@ -22,6 +22,7 @@ static void frame_begin(struct unwind_frame *frame, const struct stack_key *key)
     frame->pc = key->ra;
     frame->sp = key->sp;
     frame->slot = key->sp - sizeof(uint64_t);
+    frame->slot_value = key->ra;
     frame->saved[UNWIND_FRAME] = key->rbp;
     frame->lost = ((1u << UNWIND_SAVED) - 1) & ~(1u << UNWIND_FRAME);
 }
@@ -32,6 +33,7 @@ static enum unwind_end step_up(struct unwind_frame *frame, struct stack_step *st
     struct unwind_rule scratch;
     const struct unwind_rule *rule = unwind_rule_find(frame->pc, frame->exact_pc, &scratch);
     *step = (struct stack_step){.sp = frame->sp, .pc = frame->pc, .slot = frame->slot,
+                          .slot_value = frame->slot_value,
                           .rbp = frame->saved[UNWIND_FRAME], .rbp_at = frame->saved_at[UNWIND_FRAME],
                           .module = rule->module, .keeps = !frame->exact_pc && !rule->signal_frame};
     if (rule->end != UNWIND_STEP)
@@ -63,16 +65,15 @@ static enum unwind_end step_up(struct unwind_frame *frame, struct stack_step *st
     return unwind_step(frame, rule);
 }
 
-static struct stack_entry *entry_take(struct stack_table *table, uint64_t sp, uint64_t ra, bool findable)
+static struct stack_entry *entry_take(struct stack_table *table, uint64_t sp, uint64_t ra)
 {
-    uint64_t hash = stack_hash(sp, ra);
+    uint64_t hash = stack_hash(table, sp, ra);
     struct stack_set *set = &table->sets[hash % STACK_SETS];
     unsigned way = set->next;
     set->next = (uint16_t)((way + 1) % STACK_WAYS);
     if (!set->tag[way])
         set->index[way] = (uint16_t)table->used++;
-    /* Another tag than the one this state is looked up by hides the entry. */
-    set->tag[way] = findable ? stack_tag(hash) : stack_tag(hash) ^ 0x80000000u;
+    set->tag[way] = stack_tag(hash);
     struct stack_entry *entry = &table->entries[set->index[way]];
     entry->stamp = ++table->stamp;
     return entry;
@@ -111,7 +112,7 @@ static struct stack_entry *entry_make(struct stack_table *table, const struct st
             else if (!cell_add(&made, caller->rbp_at, caller->rbp))
                 return NULL;
         }
-        if (!cell_add(&made, caller->slot, caller->pc))
+        if (!cell_add(&made, caller->slot, caller->slot_value))
             return NULL;
         made.depth = (uint16_t)(outer->depth + 1);
         uint64_t rise = outer->sp - made.sp;
@@ -128,7 +129,11 @@ static struct stack_entry *entry_make(struct stack_table *table, const struct st
             made.outer_stamp = outer->stamp;
         }
     }
-    struct stack_entry *entry = entry_take(table, made.sp, made.ra, !below_cut || made.depth >= DEPTH_LEAST);
+    if (caller && !step->needs_rbp && !step->deref_at)
+        table->frames[stack_frame_index(made.ra)] = (struct stack_frame){made.ra, caller->slot - made.sp};
+    struct stack_entry *entry = entry_take(table, made.sp, made.ra);
+    if (below_cut && made.depth < DEPTH_LEAST)
+        made.ra = 0; /* no state has this: only the entries inside it lead here */
     made.stamp = entry->stamp;
     *entry = made;
     return entry;
@@ -151,6 +156,7 @@ uint32_t stack_table_miss(struct stack_table *table, const struct stack_key *key
             if (outer) {
                 /* Only what the cells of the inner entries rest on. */
                 steps[count] = (struct stack_step){.sp = frame.sp, .pc = frame.pc, .slot = frame.slot,
+                                             .slot_value = frame.slot_value,
                                              .rbp = frame.saved[UNWIND_FRAME],
                                              .rbp_at = frame.saved_at[UNWIND_FRAME]};
                 break;
@@ -181,6 +187,10 @@ uint32_t stack_table_miss(struct stack_table *table, const struct stack_key *key
         above = entry_make(table, &steps[i], caller, above, node, below_cut);
         caller = &steps[i];
     }
+    if (above) {
+        table->last->next = above;
+        table->last = above;
+    }
     return node;
 }
 
@@ -191,7 +201,7 @@ uint32_t stack_table_site(struct stack_table *table, const struct stack_key *key
     uint32_t id = ++table->last_node;
     out->node(out->context, id, 0, TRACE_NODE_TRUNCATED, unwind_rule_find(key->ra, false, &scratch)->module, 0,
               key->ra);
-    struct stack_entry *entry = entry_take(table, key->sp, key->ra, true);
+    struct stack_entry *entry = entry_take(table, key->sp, key->ra);
     *entry = (struct stack_entry){.sp = key->sp, .ra = key->ra, .node = id, .depth = 1, .stamp = entry->stamp};
     return id;
 }
@@ -214,6 +224,9 @@ uint32_t stack_unwind(const struct stack_key *key, uint64_t *ret_slots, uint64_t
 void stack_table_clear(struct stack_table *table)
 {
     memset(table->sets, 0, sizeof table->sets);
+    memset(table->frames, 0, sizeof table->frames);
     table->used = 0;
+    table->entries[0].next = NULL;
+    table->last = &table->entries[0];
     /* Entries keep their stamps, so none is mistaken for an old one. */
 }

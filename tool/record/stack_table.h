@@ -45,6 +45,7 @@ struct stack_entry {
     uint32_t outer_stamp;
     uint16_t cell_count;
     uint16_t depth;         /* frames from here to the outermost kept */
+    struct stack_entry *next; /* the entry of the event that came after this one's last time; NULL: none yet */
     uint32_t offset[STACK_CELLS]; /* cells' addresses above sp, bytes */
     uint64_t value[STACK_CELLS];
 };
@@ -61,6 +62,7 @@ _Static_assert(sizeof(struct stack_set) == 64, "a set is one cache line");
 /* One frame of an unwind, and how its caller was found. */
 struct stack_step {
     uint64_t sp, pc, slot;
+    uint64_t slot_value;       /* what the slot holds: pc, or pc with an authentication code */
     uint64_t rbp, rbp_at;      /* value in this frame, and the cell it came from (0: a register still) */
     uint64_t deref_at, deref;  /* a word that the CFA was read from; 0: none */
     uint16_t module;
@@ -68,8 +70,19 @@ struct stack_step {
     bool keeps;                /* the step to the caller can be proven by cells */
 };
 
+#define STACK_FRAMES      1024u
+#define STACK_HASH_LEVELS 3u
+
+/* How far above sp the caller's return address lies, at return addresses where that is a constant. */
+struct stack_frame {
+    uint64_t ra; /* 0: empty */
+    uint64_t offset;
+};
+
 struct stack_table {
     struct stack_set sets[STACK_SETS];
+    struct stack_frame frames[STACK_FRAMES];
+    struct stack_entry *last; /* of the last event; never NULL once cleared */
     uint32_t used;  /* entries handed out so far */
     uint32_t stamp;
     uint32_t last_node; /* ids given so far */
@@ -82,20 +95,19 @@ struct stack_key {
     uint64_t sp, ra, rbp;
 };
 
-static inline uint64_t stack_hash(uint64_t sp, uint64_t ra)
-{
-    uint64_t hash = (sp + ra * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
-    return hash ^ hash >> 29;
-}
-
 /* Whether the frames above the entry's state are still the ones it was made from. */
 static inline bool stack_entry_holds(const struct stack_entry *entry)
 {
     for (;;) {
         const char *sp = (const char *)(uintptr_t)entry->sp;
-        uint32_t count = entry->cell_count;
-        for (uint32_t i = 0; i < count; i++)
-            if (__builtin_expect(*(const uint64_t *)(sp + entry->offset[i]) != entry->value[i], 0))
+        const uint32_t *offset = entry->offset;
+        const uint64_t *value = entry->value, *end = value + entry->cell_count;
+        for (; end - value >= 4; value += 4, offset += 4)
+            if (*(const uint64_t *)(sp + offset[0]) != value[0] || *(const uint64_t *)(sp + offset[1]) != value[1] ||
+                *(const uint64_t *)(sp + offset[2]) != value[2] || *(const uint64_t *)(sp + offset[3]) != value[3])
+                return false;
+        for (; value < end; value++, offset++)
+            if (*(const uint64_t *)(sp + *offset) != *value)
                 return false;
         const struct stack_entry *outer = entry->outer;
         if (!outer)
@@ -104,6 +116,30 @@ static inline bool stack_entry_holds(const struct stack_entry *entry)
             return false;
         entry = outer;
     }
+}
+
+static inline uint32_t stack_frame_index(uint64_t ra)
+{
+    return (uint32_t)(ra * 0x9e3779b97f4a7c15ULL >> 54);
+}
+_Static_assert(STACK_FRAMES == 1u << 10, "the index takes the upper ten bits");
+
+/*
+ * Where to look a state up. A wrapper of malloc has one return address and often one depth for hundreds
+ * of callers, so the callers' return addresses count too, as far as they can be had for a load each.
+ */
+static inline uint64_t stack_hash(const struct stack_table *table, uint64_t sp, uint64_t ra)
+{
+    uint64_t hash = (sp + ra * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
+    for (unsigned level = 0; level < STACK_HASH_LEVELS; level++) {
+        const struct stack_frame *frame = &table->frames[stack_frame_index(ra)];
+        if (frame->ra != ra)
+            break;
+        ra = *(const uint64_t *)(uintptr_t)(sp + frame->offset);
+        sp += frame->offset + sizeof ra;
+        hash = (hash ^ hash >> 32 ^ ra) * 0xbf58476d1ce4e5b9ULL;
+    }
+    return hash ^ hash >> 29;
 }
 
 /* A bit for each way whose tag is this one. */
@@ -127,22 +163,51 @@ static inline uint32_t stack_tag(uint64_t hash)
     return (uint32_t)(hash >> 32) | 1;
 }
 
+/* Whether the entry is for this state and its frames hold. */
+static inline bool stack_entry_is(const struct stack_entry *entry, const struct stack_key *key)
+{
+    return entry->sp == key->sp && entry->ra == key->ra && !((entry->rbp ^ key->rbp) & entry->rbp_mask) &&
+           stack_entry_holds(entry);
+}
+
 /* The entry for this state whose frames hold and that has at most `depth_max` frames, or NULL. */
 static inline struct stack_entry *stack_table_find(struct stack_table *table, const struct stack_key *key,
                                                    uint32_t depth_max)
 {
-    uint64_t hash = stack_hash(key->sp, key->ra);
+    uint64_t hash = stack_hash(table, key->sp, key->ra);
     const struct stack_set *set = &table->sets[hash % STACK_SETS];
     unsigned ways = stack_set_match(set, stack_tag(hash));
     while (ways) {
         struct stack_entry *entry = &table->entries[set->index[__builtin_ctz(ways)]];
         ways &= ways - 1;
-        if (entry->sp == key->sp && entry->ra == key->ra &&
-            !((entry->rbp ^ key->rbp) & entry->rbp_mask) && entry->depth <= depth_max &&
-            stack_entry_holds(entry))
+        if (entry->depth <= depth_max && stack_entry_is(entry, key))
             return entry;
     }
     return NULL;
+}
+
+/*
+ * The same for the state of an event, which most often comes after the same event as last time: that
+ * entry is tried first, and was fetched into the processor's cache while the program ran.
+ */
+static inline struct stack_entry *stack_table_next(struct stack_table *table, const struct stack_key *key)
+{
+    struct stack_entry *last = table->last, *entry = last->next;
+    if (__builtin_expect(!entry || !stack_entry_is(entry, key), 0)) {
+        entry = stack_table_find(table, key, UINT32_MAX);
+        if (!entry)
+            return NULL;
+        last->next = entry;
+    }
+    table->last = entry;
+    const char *next = (const char *)entry->next;
+    if (next) {
+        __builtin_prefetch(next);
+        __builtin_prefetch(next + 64);
+        __builtin_prefetch(next + 128);
+        __builtin_prefetch(next + 192);
+    }
+    return entry;
 }
 
 /* Says where new nodes go. `module` is the recorder's module number or CHANNEL_NO_MODULE. */
