@@ -208,7 +208,7 @@ static const struct sides sides[] = {
 
 /* Thresholds that move a number or a hint instead; tested by the functions below. */
 static const char *const others[] = {"grow-skew", "size-cap-step", "slab-bytes", "slab-live",
-                                     "slab-sparse"};
+                                     "slab-sparse", "wrapper-share"};
 
 static void each_threshold_has_two_sides(void **state)
 {
@@ -350,6 +350,11 @@ static void library_code_is_not_yours(void **state)
     facts_library(&facts);
     facts.input.names.caller_function = NULL;
     expect_reason(&facts, VERDICT_TAIL, "no caller of yours is on its stack");
+    facts_library(&facts); /* made and freed inside the library, several at once: the call can go */
+    facts.site.outlived[1] = 0;
+    facts.site.outlived[0] = 1000000;
+    facts.site.live_peak = 13;
+    expect_reason(&facts, VERDICT_HOIST, "gone before its function returns; not your code");
     facts_library(&facts);
     facts.site.never_freed = 900000;
     expect_reason(&facts, VERDICT_RETAINED, "not your code");
@@ -358,6 +363,32 @@ static void library_code_is_not_yours(void **state)
     facts.site.grow.final = facts.site.size;
     facts.site.grow.final.p50 = 128;
     expect(&facts, VERDICT_HOIST);
+}
+
+static void likely_wrappers_are_told(void **state)
+{
+    struct facts facts;
+    facts_classes(&facts);
+    facts.site.allocations = facts_totals.allocations / 2;
+    facts.site.pool_hits = facts.site.allocations;
+    facts.site.path_count = ANALYSE_STACKS;
+    facts.site.paths[0].count = facts.site.allocations / 10;
+    expect_reason(&facts, VERDICT_CLASSES, "is it a wrapper? --wrapper looks through it");
+    expect_at(&facts, FACTS_CPU_NS, "wrapper-share=0.5", VERDICT_CLASSES, "is it a wrapper?", __FILE__, __LINE__);
+    struct verdict verdict = judge_with(&facts, FACTS_CPU_NS, "wrapper-share=0.51");
+    assert_null(strstr(verdict.reason, "wrapper"));
+    verdict_done(&verdict);
+    facts.site.paths[0].count = facts.site.allocations; /* one caller: nothing is hidden */
+    verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
+    assert_null(strstr(verdict.reason, "wrapper"));
+    verdict_done(&verdict);
+
+    facts_pool(&facts);
+    facts.site.wrappers = 2;
+    facts.site.shape_wrapper = true;
+    verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
+    assert_non_null(strstr(verdict.evidence, "Site: 2 wrapper frames below it are skipped, recognised by shape"));
+    verdict_done(&verdict);
 }
 
 static void threads_are_told(void **state)
@@ -538,6 +569,7 @@ int main(void)
         cmocka_unit_test(slab_is_hinted_at),
         cmocka_unit_test(rungs_are_in_order),
         cmocka_unit_test(library_code_is_not_yours),
+        cmocka_unit_test(likely_wrappers_are_told),
         cmocka_unit_test(threads_are_told),
         cmocka_unit_test(measurements_decide),
         cmocka_unit_test(ranks_count_by_cost_too),

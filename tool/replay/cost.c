@@ -170,8 +170,9 @@ static bool measure_size(size_t size, double slice_ns, double ret_pair_ns[SIDE_C
     return true;
 }
 
-/* In the child. The heap keeps its pages, as that of a program in its stride does: what is priced is the
- * allocator, not the kernel. Calibration takes about two slices a side, the rounds one each. */
+/* In the child. The heap keeps its pages, as that of a program in its stride does: what is priced
+ * is the allocator, not the kernel. Calibration takes about two slices a side, the rounds one each.
+ */
 static bool measure_all(unsigned budget_ms, struct cost_table *ret_table)
 {
     double slice_ns = (double)budget_ms * 1e6 / (double)(SIZES * SIDE_COUNT * (ROUNDS + 2));

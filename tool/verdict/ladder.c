@@ -347,5 +347,7 @@ struct decision ladder_climb(const struct verdict_thresholds *thresholds, const 
     for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++)
         if (rungs[i](&ladder, &decision))
             break;
+    if (w->hides_callers)
+        fprintf(reason, "; is it a wrapper? --wrapper looks through it");
     return decision;
 }

@@ -35,6 +35,8 @@ struct weighed {
     bool retained;
     double life;        /* median lifetime as a share of the run; 0: unknown */
 
+    bool hides_callers; /* looks like a wrapper that was not recognised */
+
     bool bursts;        /* candidate for an arena */
     size_t arena_sites; /* sites like it, this one among them, whose blocks die under the same function */
 
