@@ -14,7 +14,7 @@
 #define PATH_FRAMES      5
 
 /* A site that costs less than this keeps its line in the table, but gets no paragraph. */
-#define QUIET_SHARE      0.001
+#define QUIET_SHARE      0.005
 
 /* One that costs this much and is left alone all the same gets a line that says why. */
 #define NOTABLE_SHARE    0.01
