@@ -8,7 +8,8 @@
 #include "report.h"
 
 #define LINE_BYTES       4096
-#define RANGE_COLUMNS    100 /* from this width on sizes are shown as a range, below as the median */
+/* From this width on sizes are shown as a range, below as the median. */
+#define RANGE_COLUMNS    100
 #define PARAGRAPH_INDENT 4
 #define LABEL_COLUMNS    9
 #define PATH_FRAMES      5
