@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+# A front over Meson: each target is what a newcomer would otherwise have to look up.
+BUILD  ?= build
+MESON  ?= meson
+PREFIX ?= /usr/local
+
+poolwise   = $(BUILD)/tool/poolwise
+sample     = $(BUILD)/examples/sample/sample
+run_inputs = $(BUILD)/run
+
+.PHONY: all run test bench bench-record install clean deps-check deps-run deps-test deps-bench compile
+
+all: deps-check compile
+
+deps-check:
+	@scripts/deps --check build >$@.log 2>&1 || { cat $@.log; rm -f $@.log; exit 1; }
+	@rm -f $@.log
+
+deps-run:
+	@scripts/deps build run
+
+deps-test:
+	@scripts/deps build run test
+
+deps-bench:
+	@scripts/deps build run test bench
+
+compile:
+	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
+	@ninja -C $(BUILD)
+
+# The main job, start to end: the bundled sample alone, with four threads, and a program of the system.
+run: deps-run
+	@$(MAKE) --no-print-directory compile
+	$(poolwise) advise -- $(sample)
+	$(poolwise) advise -- $(sample) --threads 4
+	@python3 bench/workloads.py --only jq --scale 0.1 $(run_inputs)
+	$(poolwise) advise -- jq -c '.[] | select(.stock > 20) | {id, name: (.title | ascii_upcase)}' \
+		$(run_inputs)/catalogue.json >$(run_inputs)/jq.out
+	@echo "jq's own output: $(run_inputs)/jq.out"
+
+test: deps-test
+	@$(MAKE) --no-print-directory compile
+	$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs
+
+bench: bench-record
+
+bench-record: deps-bench
+	@$(MAKE) --no-print-directory compile
+	python3 bench/record.py --build $(BUILD)
+
+install: all
+	@$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)
+	DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD)

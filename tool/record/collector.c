@@ -1,0 +1,695 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream   what the collector knows of one ring: where it has read to, the clock, the node numbers
+ * horizon  a moment before the heads were read: what happened earlier has been published, but for calls
+ *          that were interrupted between taking the time and publishing
+ *
+ * Order. Within a thread events are in order. Between threads they are merged by time up to the
+ * horizon. An interrupted call may still be missing, so the order of one address is guarded by itself:
+ * a free of a block not yet seen, or a block given out that is still live, makes its stream wait until the
+ * other threads have shown what is missing, for a bounded time.
+ */
+#include "collector.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "live.h"
+#include "node_set.h"
+
+#define BATCH_EVENTS  4096u
+#define BATCH_NODES   4096u
+#define STALL_NS      20000000u /* how long an event waits for a missing one of another thread */
+#define STALL_SHORT_NS 500000u  /* the same once a process has proven to have blocks from elsewhere */
+#define STALL_PATIENCE 64u
+
+struct stream {
+    bool active;
+    uint32_t thread, process;
+    int32_t tid;
+    uint64_t tail, head;      /* units; head as of this round */
+    uint64_t ticks;           /* time of the last unit read */
+    uint64_t big_size;        /* from a SIZE unit; 0: none */
+    uint64_t next_ticks;      /* of the event at tail, valid while merging */
+    uint32_t *nodes;          /* local id -> node; [0] unused */
+    uint32_t node_count, node_capacity;
+    uint32_t resizing;        /* block between RESIZE_BEGIN and _END; TRACE_NO_BLOCK: unknown */
+    uint64_t resizing_address;
+    uint64_t stalled_since;   /* wall ns; 0: not waiting */
+};
+
+struct process {
+    bool known;
+    uint32_t streams;   /* active ones */
+    uint32_t give_ups;  /* waits that ended without an answer */
+    struct live_map live;
+};
+
+struct collector {
+    struct channel *channel;
+    const struct trace_sink *const *sinks;
+    size_t sink_count;
+    struct stream streams[CHANNEL_RINGS];
+    struct process processes[CHANNEL_PROCESSES];
+    uint32_t process_count, module_count, thread_count, stream_limit;
+    struct live_numbers numbers;
+    struct node_set nodes;
+    struct trace_event events[BATCH_EVENTS];
+    size_t event_count;
+    struct trace_node new_nodes[BATCH_NODES];
+    size_t new_node_count;
+    uint64_t start_ticks;
+    uint64_t ns_per_tick_32; /* fixed point, 32 bits of fraction */
+    struct trace_end totals;
+    uint64_t sampled_ticks, sampled_events, clock_ticks; /* of retired rings; ticks one reading costs */
+    uint64_t units, misses;
+    struct collector_oracle oracle;
+    int error;
+};
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int channel_create(uint32_t flags, struct channel **ret_channel, int *ret_fd)
+{
+    int fd = memfd_create("poolwise-channel", MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    struct channel *channel = MAP_FAILED;
+    if (!ftruncate(fd, sizeof *channel))
+        channel = mmap(NULL, sizeof *channel, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (channel == MAP_FAILED) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    channel->version = CHANNEL_VERSION;
+    channel->flags = flags;
+    channel->bytes = sizeof *channel;
+    channel->collector = getpid();
+    channel->magic = CHANNEL_MAGIC;
+    *ret_channel = channel;
+    *ret_fd = fd;
+    return 0;
+}
+
+void channel_destroy(struct channel *channel, int fd)
+{
+    atomic_store(&channel->closed, 1);
+    munmap(channel, sizeof *channel);
+    close(fd);
+}
+
+/* Ticks of the machine against its clock, over a few milliseconds; and what reading them costs. */
+static void clock_calibrate(struct collector *collector)
+{
+    uint64_t best_cost = UINT64_MAX, ns0 = clock_ns(), ticks0 = channel_ticks(), ns1, ticks1;
+    do {
+        uint64_t before = channel_ticks(), after = channel_ticks();
+        if (after > before && after - before < best_cost)
+            best_cost = after - before;
+        ns1 = clock_ns();
+        ticks1 = channel_ticks();
+    } while (ns1 - ns0 < 5000000);
+    collector->ns_per_tick_32 = (uint64_t)((double)(ns1 - ns0) / (double)(ticks1 - ticks0) * 4294967296.0);
+    collector->clock_ticks = best_cost == UINT64_MAX ? 0 : best_cost;
+    collector->start_ticks = ticks0;
+}
+
+static uint64_t ticks_to_ns(const struct collector *collector, uint64_t ticks)
+{
+    /* By halves: the product of 64 and 32 bits needs 96. */
+    uint64_t high = ticks >> 32, low = ticks & UINT32_MAX;
+    return high * collector->ns_per_tick_32 + (low * collector->ns_per_tick_32 >> 32);
+}
+
+static uint64_t time_ns(const struct collector *collector, uint64_t ticks)
+{
+    return ticks > collector->start_ticks ? ticks_to_ns(collector, ticks - collector->start_ticks) : 0;
+}
+
+struct collector *collector_create(struct channel *channel, const struct trace_sink *const *sinks, size_t sink_count)
+{
+    struct collector *collector = calloc(1, sizeof *collector);
+    if (!collector)
+        return NULL;
+    collector->channel = channel;
+    collector->sinks = sinks;
+    collector->sink_count = sink_count;
+    clock_calibrate(collector);
+    if (node_set_init(&collector->nodes)) {
+        free(collector);
+        errno = ENOMEM;
+        return NULL;
+    }
+    return collector;
+}
+
+void collector_destroy(struct collector *collector)
+{
+    if (!collector)
+        return;
+    for (uint32_t i = 0; i < CHANNEL_RINGS; i++)
+        free(collector->streams[i].nodes);
+    for (uint32_t i = 0; i < CHANNEL_PROCESSES; i++)
+        live_map_done(&collector->processes[i].live);
+    live_numbers_done(&collector->numbers);
+    node_set_done(&collector->nodes);
+    free(collector);
+}
+
+#define PUSH(collector, member, ...)                                                               \
+    do {                                                                                             \
+        for (size_t sink = 0; sink < (collector)->sink_count && !(collector)->error; sink++)         \
+            if ((collector)->sinks[sink]->member)                                                    \
+                (collector)->error =                                                                 \
+                    (collector)->sinks[sink]->member((collector)->sinks[sink]->context, __VA_ARGS__); \
+    } while (0)
+
+static void flush(struct collector *collector)
+{
+    if (collector->new_node_count)
+        PUSH(collector, nodes, collector->new_nodes, collector->new_node_count);
+    if (collector->event_count)
+        PUSH(collector, events, collector->events, collector->event_count);
+    collector->new_node_count = 0;
+    collector->event_count = 0;
+}
+
+static void processes_update(struct collector *collector)
+{
+    struct channel *channel = collector->channel;
+    uint32_t count = atomic_load_explicit(&channel->process_count, memory_order_acquire);
+    if (count > CHANNEL_PROCESSES)
+        count = CHANNEL_PROCESSES;
+    while (collector->process_count < count) {
+        uint32_t id = collector->process_count;
+        struct channel_process *from = &channel->processes[id];
+        if (!atomic_load_explicit(&from->ready, memory_order_acquire))
+            return;
+        if (live_map_init(&collector->processes[id].live)) {
+            collector->error = -ENOMEM;
+            return;
+        }
+        collector->processes[id].known = true;
+        from->program[CHANNEL_PATH - 1] = '\0';
+        const struct trace_process process = {
+            .id = id, .parent = from->parent < id ? from->parent : id, .pid = from->pid, .program = from->program};
+        flush(collector);
+        PUSH(collector, process, &process);
+        collector->totals.processes++;
+        collector->process_count++;
+    }
+}
+
+static void modules_update(struct collector *collector)
+{
+    struct channel *channel = collector->channel;
+    uint32_t count = atomic_load_explicit(&channel->module_count, memory_order_acquire);
+    if (count > CHANNEL_MODULES)
+        count = CHANNEL_MODULES;
+    while (collector->module_count < count) {
+        struct channel_module *from = &channel->modules[collector->module_count];
+        if (!atomic_load_explicit(&from->ready, memory_order_acquire))
+            return;
+        from->path[CHANNEL_PATH - 1] = '\0';
+        struct trace_module module = {
+            .id = collector->module_count, .process = from->process, .bias = from->bias, .start = from->start,
+            .end = from->end, .path = from->path,
+            .build_id_size = from->build_id_size > TRACE_BUILD_ID_MAX ? 0 : from->build_id_size};
+        memcpy(module.build_id, from->build_id, sizeof module.build_id);
+        flush(collector);
+        PUSH(collector, module, &module);
+        collector->module_count++;
+    }
+}
+
+static void stream_open(struct collector *collector, uint32_t number, uint32_t owner)
+{
+    struct channel_ring *ring = &collector->channel->rings[number];
+    struct stream *stream = &collector->streams[number];
+    processes_update(collector);
+    uint32_t process = ring->process;
+    if (process >= collector->process_count)
+        return; /* not ready yet, or nonsense: the ring stays unread */
+    uint32_t *nodes = stream->nodes;
+    uint32_t capacity = stream->node_capacity;
+    *stream = (struct stream){.active = true, .thread = collector->thread_count, .process = process,
+                              .tid = (int32_t)owner, .ticks = ring->start_ticks, .nodes = nodes,
+                              .node_capacity = capacity, .node_count = 1, .resizing = TRACE_NO_BLOCK,
+                              .tail = atomic_load_explicit(&ring->tail, memory_order_relaxed)};
+    const struct trace_thread thread = {.id = stream->thread, .process = process, .tid = stream->tid,
+                                        .start_ns = time_ns(collector, ring->start_ticks)};
+    flush(collector);
+    PUSH(collector, thread, &thread);
+    collector->thread_count++;
+    collector->totals.threads++;
+    collector->processes[process].streams++;
+}
+
+static void node_read(struct collector *collector, struct stream *stream, const struct channel_unit *unit,
+                      const struct channel_unit *more)
+{
+    uint32_t id = (uint32_t)(unit->w1 >> 32), parent = (uint32_t)unit->w1;
+    uint32_t module = (uint32_t)(unit->w0 >> 8) & 0xffff;
+    if (id != stream->node_count || parent >= id)
+        return; /* not what a recorder writes: events that name it have no stack */
+    if (stream->node_count >= stream->node_capacity) {
+        uint32_t capacity = stream->node_capacity ? stream->node_capacity * 2 : 1024;
+        uint32_t *nodes = realloc(stream->nodes, capacity * sizeof *nodes);
+        if (!nodes) {
+            collector->error = -ENOMEM;
+            return;
+        }
+        stream->nodes = nodes;
+        stream->node_capacity = capacity;
+    }
+    if (module >= collector->module_count && module != CHANNEL_NO_MODULE)
+        modules_update(collector);
+    struct trace_node node = {
+        .parent = parent ? stream->nodes[parent] : 0, .thread = stream->thread, .flags = (uint32_t)(unit->w0 >> 4) & 15,
+        .module = module < collector->module_count ? module : TRACE_NO_MODULE, .slot = more->w0, .address = more->w1};
+    bool made;
+    int status = node_set_intern(&collector->nodes, &node, &made);
+    if (status) {
+        collector->error = status;
+        return;
+    }
+    stream->nodes[stream->node_count++] = node.id;
+    if (made) {
+        collector->new_nodes[collector->new_node_count++] = node;
+        if (collector->new_node_count == BATCH_NODES)
+            flush(collector);
+    }
+}
+
+static inline void event_put(struct collector *collector, const struct stream *stream, enum trace_kind kind,
+                             enum trace_call call, uint32_t block, uint64_t address, uint64_t size, uint32_t local_node)
+{
+    struct trace_event *event = &collector->events[collector->event_count];
+    event->time_ns = time_ns(collector, stream->ticks);
+    event->address = address;
+    event->size = size;
+    event->block = block;
+    event->stack = local_node < stream->node_count && local_node ? stream->nodes[local_node] : TRACE_NO_STACK;
+    event->thread = stream->thread;
+    event->kind = (uint8_t)kind;
+    event->call = (uint8_t)call;
+    if (++collector->event_count == BATCH_EVENTS)
+        flush(collector);
+}
+
+/* Whether the stream should wait for another thread to show a missing event; false: it has waited enough. */
+static bool stall(struct collector *collector, struct stream *stream, bool final)
+{
+    struct process *process = &collector->processes[stream->process];
+    if (process->streams < 2 || final)
+        return false;
+    uint64_t now = clock_ns();
+    if (!stream->stalled_since) {
+        stream->stalled_since = now;
+        return true;
+    }
+    if (now - stream->stalled_since < (process->give_ups < STALL_PATIENCE ? STALL_NS : STALL_SHORT_NS))
+        return true;
+    process->give_ups++;
+    return false;
+}
+
+static void block_freed(struct collector *collector, const struct stream *stream, struct live_map *live,
+                        struct live_cell *cell, uint32_t local_node)
+{
+    uint32_t block = cell->block;
+    uint64_t address = cell->address;
+    live_remove(live, cell);
+    if (live_number_free(&collector->numbers, block))
+        collector->error = -ENOMEM;
+    event_put(collector, stream, TRACE_FREE, TRACE_CALL_FREE, block, address, 0, local_node);
+}
+
+static void resize_end(struct collector *collector, struct stream *stream, struct live_map *live, uint64_t address,
+                       uint64_t size, uint32_t local_node)
+{
+    uint32_t block = stream->resizing;
+    stream->resizing = TRACE_NO_BLOCK;
+    if (size == UINT64_MAX) { /* failed: the old block stands */
+        if (block != TRACE_NO_BLOCK && live_insert(live, stream->resizing_address, block))
+            collector->error = -ENOMEM;
+        return;
+    }
+    if (!address) { /* realloc(p, 0) freed it */
+        collector->totals.frees++;
+        if (block == TRACE_NO_BLOCK)
+            collector->totals.unknown_frees++;
+        else if (live_number_free(&collector->numbers, block))
+            collector->error = -ENOMEM;
+        event_put(collector, stream, TRACE_FREE, TRACE_CALL_REALLOC, block, stream->resizing_address, 0, local_node);
+        return;
+    }
+    collector->totals.reallocs++;
+    bool known = block != TRACE_NO_BLOCK;
+    if (!known)
+        block = live_number_take(&collector->numbers);
+    if (live_insert(live, address, block))
+        collector->error = -ENOMEM;
+    event_put(collector, stream, known ? TRACE_REALLOC : TRACE_ALLOC, TRACE_CALL_REALLOC, block, address, size,
+              local_node);
+}
+
+/*
+ * Handles the unit at the stream's tail; the caller knows that it is below head. False: it must wait, or
+ * its record is not complete yet; nothing has changed then.
+ */
+static inline bool unit_read(struct collector *collector, struct stream *stream, const struct channel_unit *units,
+                             bool final)
+{
+    const struct channel_unit *unit = &units[stream->tail % CHANNEL_UNITS];
+    uint64_t w0 = unit->w0, w1 = unit->w1;
+    unsigned kind = w0 & 15;
+    uint64_t address = w0 >> (4 + CHANNEL_DT_BITS) << 3;
+    uint64_t dt = (w0 >> 4 & CHANNEL_DT_MAX) << CHANNEL_DT_SHIFT;
+    uint64_t size = stream->big_size ? stream->big_size : (uint32_t)w1;
+    uint32_t node = (uint32_t)(w1 >> 32);
+    struct live_map *live = &collector->processes[stream->process].live;
+    struct live_cell *cell;
+    static const uint8_t calls[] = {[CHANNEL_MALLOC] = TRACE_CALL_MALLOC, [CHANNEL_CALLOC] = TRACE_CALL_CALLOC,
+                                    [CHANNEL_REALLOC] = TRACE_CALL_REALLOC, [CHANNEL_ALIGNED] = TRACE_CALL_ALIGNED};
+    switch (kind) {
+    case CHANNEL_MALLOC:
+    case CHANNEL_CALLOC:
+    case CHANNEL_REALLOC:
+    case CHANNEL_ALIGNED:
+        if (!address)
+            break;
+        cell = live_find(live, address);
+        if (__builtin_expect(cell != NULL, 0)) {
+            if (stall(collector, stream, final))
+                return false;
+            /* Its free was never seen (a foreign way out of the allocator): it must have been. */
+            stream->ticks += dt;
+            block_freed(collector, stream, live, cell, 0);
+            dt = 0;
+        }
+        stream->ticks += dt;
+        collector->totals.allocations++;
+        uint32_t block = live_number_take(&collector->numbers);
+        if (live_insert(live, address, block))
+            collector->error = -ENOMEM;
+        event_put(collector, stream, TRACE_ALLOC, calls[kind], block, address, size, node);
+        break;
+    case CHANNEL_FREE:
+        cell = live_find(live, address);
+        if (__builtin_expect(!cell, 0)) {
+            if (stall(collector, stream, final))
+                return false;
+            stream->ticks += dt;
+            collector->totals.frees++;
+            collector->totals.unknown_frees++;
+            event_put(collector, stream, TRACE_FREE, TRACE_CALL_FREE, TRACE_NO_BLOCK, address, 0, node);
+            break;
+        }
+        stream->ticks += dt;
+        collector->totals.frees++;
+        block_freed(collector, stream, live, cell, node);
+        break;
+    case CHANNEL_RESIZE_BEGIN:
+        cell = live_find(live, address);
+        if (__builtin_expect(!cell, 0) && stall(collector, stream, final))
+            return false;
+        stream->resizing_address = address;
+        stream->resizing = cell ? cell->block : TRACE_NO_BLOCK;
+        if (cell)
+            live_remove(live, cell);
+        break;
+    case CHANNEL_RESIZE_END:
+        if (address && size != UINT64_MAX && __builtin_expect((cell = live_find(live, address)) != NULL, 0)) {
+            if (stall(collector, stream, final))
+                return false;
+            stream->ticks += dt;
+            block_freed(collector, stream, live, cell, 0);
+            dt = 0;
+        }
+        stream->ticks += dt;
+        resize_end(collector, stream, live, address, size, node);
+        break;
+    case CHANNEL_SIZE:
+        stream->big_size = w1;
+        stream->tail++;
+        return true;
+    case CHANNEL_TIME:
+        stream->ticks = w1;
+        break;
+    case CHANNEL_NODE:
+        if (stream->tail + 2 > stream->head)
+            return false;
+        node_read(collector, stream, unit, &units[(stream->tail + 1) % CHANNEL_UNITS]);
+        stream->tail++;
+        break;
+    case CHANNEL_EPOCH:
+        stream->node_count = 1;
+        break;
+    case CHANNEL_DROPPED:
+        collector->totals.dropped += w1;
+        break;
+    default:
+        break;
+    }
+    stream->big_size = 0;
+    stream->stalled_since = 0;
+    stream->tail++;
+    return true;
+}
+
+/* Time of the event at tail; units without time count as due now. */
+static uint64_t peek(const struct stream *stream, const struct channel_unit *units)
+{
+    uint64_t w0 = units[stream->tail % CHANNEL_UNITS].w0;
+    unsigned kind = w0 & 15;
+    if (kind < CHANNEL_MALLOC || kind > CHANNEL_RESIZE_END)
+        return stream->ticks;
+    return stream->ticks + ((w0 >> 4 & CHANNEL_DT_MAX) << CHANNEL_DT_SHIFT);
+}
+
+static void tail_publish(struct collector *collector, uint32_t number)
+{
+    struct channel_ring *ring = &collector->channel->rings[number];
+    atomic_store_explicit(&ring->tail, collector->streams[number].tail, memory_order_seq_cst);
+    if (atomic_load_explicit(&ring->writer_waits, memory_order_seq_cst)) {
+        atomic_fetch_add_explicit(&ring->drained, 1, memory_order_release);
+        syscall(SYS_futex, &ring->drained, FUTEX_WAKE, 1, NULL, NULL, 0);
+    }
+}
+
+#define TAIL_PUBLISH_UNITS 8192u
+
+/* Reads one stream up to head, or while its next event is not after `until`. */
+static uint64_t stream_read(struct collector *collector, uint32_t number, uint64_t until, bool final)
+{
+    struct stream *stream = &collector->streams[number];
+    const struct channel_unit *units = collector->channel->units[number];
+    const struct live_map *live = &collector->processes[stream->process].live;
+    uint64_t begin = stream->tail, published = begin;
+    while (stream->tail < stream->head && !collector->error) {
+        if (until != UINT64_MAX && peek(stream, units) > until)
+            break;
+        live_prefetch(live, units[(stream->tail + 8) % CHANNEL_UNITS].w0 >> (4 + CHANNEL_DT_BITS) << 3);
+        if (!unit_read(collector, stream, units, final))
+            break;
+        if (stream->tail - published >= TAIL_PUBLISH_UNITS) {
+            tail_publish(collector, number);
+            published = stream->tail;
+        }
+    }
+    if (stream->tail != published)
+        tail_publish(collector, number);
+    return stream->tail - begin;
+}
+
+/* Merges the given streams by time, up to the horizon. */
+static uint64_t merge(struct collector *collector, uint32_t *numbers, uint32_t count, uint64_t horizon, bool final)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct stream *stream = &collector->streams[numbers[i]];
+        stream->next_ticks = peek(stream, collector->channel->units[numbers[i]]);
+    }
+    while (count && !collector->error) {
+        uint32_t first = 0;
+        uint64_t second = horizon;
+        for (uint32_t i = 1; i < count; i++) {
+            uint64_t ticks = collector->streams[numbers[i]].next_ticks;
+            uint64_t least = collector->streams[numbers[first]].next_ticks;
+            if (ticks < least) {
+                second = least < second ? least : second;
+                first = i;
+            } else if (ticks < second) {
+                second = ticks;
+            }
+        }
+        struct stream *stream = &collector->streams[numbers[first]];
+        if (stream->next_ticks > horizon)
+            break;
+        uint64_t read = stream_read(collector, numbers[first], second, final);
+        total += read;
+        /* A stream that is empty or waits leaves this round; its units stay in the ring. */
+        if (!read || stream->tail == stream->head)
+            numbers[first] = numbers[--count];
+        else
+            stream->next_ticks = peek(stream, collector->channel->units[numbers[first]]);
+    }
+    return total;
+}
+
+int64_t collector_drain(struct collector *collector, bool final)
+{
+    struct channel *channel = collector->channel;
+    uint32_t ready[CHANNEL_RINGS], count = 0, active = 0;
+    uint64_t horizon = final ? UINT64_MAX - 1 : channel_ticks();
+    uint32_t limit = atomic_load_explicit(&channel->ring_hint, memory_order_acquire);
+    if (limit > CHANNEL_RINGS)
+        limit = CHANNEL_RINGS;
+    for (uint32_t i = 0; i < limit && !collector->error; i++) {
+        struct channel_ring *ring = &channel->rings[i];
+        struct stream *stream = &collector->streams[i];
+        if (!stream->active) {
+            uint32_t owner = atomic_load_explicit(&ring->owner, memory_order_acquire);
+            if (!owner || owner == UINT32_MAX)
+                continue;
+            stream_open(collector, i, owner);
+            if (!stream->active)
+                continue;
+        }
+        active++;
+        uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+        /* A head out of range is not a recorder's: read nothing rather than garbage. */
+        stream->head = head >= stream->tail && head - stream->tail <= CHANNEL_UNITS ? head : stream->tail;
+        if (stream->tail < stream->head)
+            ready[count++] = i;
+    }
+    modules_update(collector);
+    uint64_t read = 0;
+    if (count == 1 && active == 1)
+        read = stream_read(collector, ready[0], UINT64_MAX, final);
+    else if (count)
+        read = merge(collector, ready, count, horizon, final);
+    /* Finally nothing is missing any more: who still waits goes on. */
+    if (final && count && !collector->error) {
+        for (uint32_t i = 0; i < limit; i++)
+            if (collector->streams[i].active)
+                read += stream_read(collector, i, UINT64_MAX, true);
+    }
+    flush(collector);
+    collector->units += read;
+    return collector->error ? collector->error : (int64_t)read;
+}
+
+void collector_sleep(struct collector *collector, uint64_t limit_ns)
+{
+    struct channel *channel = collector->channel;
+    uint32_t wake = atomic_load_explicit(&channel->wake, memory_order_acquire);
+    atomic_store_explicit(&channel->collector_sleeps, 1, memory_order_seq_cst);
+    const struct timespec limit = {(time_t)(limit_ns / 1000000000u), (long)(limit_ns % 1000000000u)};
+    syscall(SYS_futex, &channel->wake, FUTEX_WAIT, wake, &limit, NULL, 0);
+    atomic_store_explicit(&channel->collector_sleeps, 0, memory_order_relaxed);
+}
+
+static void ring_sums(const struct collector *collector, uint32_t number, uint64_t *ticks, uint64_t *events,
+                      uint64_t *misses, struct collector_oracle *oracle)
+{
+    const struct channel_ring *ring = &collector->channel->rings[number];
+    *ticks += ring->sampled_ticks;
+    *events += ring->sampled_events;
+    *misses += ring->misses;
+    oracle->checked += ring->oracle_checked;
+    oracle->wrong += ring->oracle_wrong;
+    oracle->truncated += ring->oracle_truncated;
+}
+
+/* Whether the process' memory is gone: it ended, or another program runs in its place. */
+static bool process_gone(const struct collector *collector, uint32_t process)
+{
+    const struct channel *channel = collector->channel;
+    int32_t pid = channel->processes[process].pid;
+    for (uint32_t later = process + 1; later < collector->process_count; later++)
+        if (channel->processes[later].pid == pid)
+            return true;
+    return kill(pid, 0) && errno == ESRCH;
+}
+
+uint32_t collector_running(const struct collector *collector)
+{
+    uint32_t running = 0;
+    for (uint32_t i = 0; i < collector->process_count; i++)
+        running += !process_gone(collector, i);
+    return running;
+}
+
+void collector_retire(struct collector *collector)
+{
+    struct channel *channel = collector->channel;
+    for (uint32_t i = 0; i < CHANNEL_RINGS; i++) {
+        struct stream *stream = &collector->streams[i];
+        struct channel_ring *ring = &channel->rings[i];
+        if (!stream->active || atomic_load_explicit(&ring->head, memory_order_acquire) != stream->tail)
+            continue;
+        bool gone = process_gone(collector, stream->process) ||
+                    (syscall(SYS_tgkill, channel->processes[stream->process].pid, stream->tid, 0) && errno == ESRCH);
+        /* Once more: it may have written and ended between the two looks. */
+        if (!gone || atomic_load_explicit(&ring->head, memory_order_acquire) != stream->tail)
+            continue;
+        ring_sums(collector, i, &collector->sampled_ticks, &collector->sampled_events, &collector->misses,
+                  &collector->oracle);
+        ring->sampled_ticks = ring->sampled_events = ring->misses = 0;
+        ring->oracle_checked = ring->oracle_wrong = ring->oracle_truncated = 0;
+        stream->active = false;
+        collector->processes[stream->process].streams--;
+        atomic_store_explicit(&ring->owner, 0, memory_order_release);
+    }
+}
+
+void collector_oracle(const struct collector *collector, struct collector_oracle *ret_oracle)
+{
+    uint64_t ticks = 0, events = 0, misses = 0;
+    *ret_oracle = collector->oracle;
+    for (uint32_t i = 0; i < CHANNEL_RINGS; i++)
+        ring_sums(collector, i, &ticks, &events, &misses, ret_oracle);
+}
+
+void collector_totals(const struct collector *collector, struct trace_end *ret_end)
+{
+    uint64_t ticks = collector->sampled_ticks, events = collector->sampled_events, misses = collector->misses;
+    struct collector_oracle oracle = {0};
+    for (uint32_t i = 0; i < CHANNEL_RINGS; i++)
+        if (collector->streams[i].active)
+            ring_sums(collector, i, &ticks, &events, &misses, &oracle);
+    *ret_end = collector->totals;
+    ret_end->events = ret_end->allocations + ret_end->frees + ret_end->reallocs;
+    for (uint32_t i = 0; i < collector->process_count; i++)
+        ret_end->dropped += atomic_load_explicit(&collector->channel->processes[i].no_ring, memory_order_relaxed);
+    ticks -= events * collector->clock_ticks < ticks ? events * collector->clock_ticks : ticks;
+    if (events)
+        ret_end->recording_ns =
+            (uint64_t)((double)ticks_to_ns(collector, ticks) / (double)events * (double)ret_end->events);
+    ret_end->stack_hits = ret_end->events > misses ? ret_end->events - misses : 0;
+    ret_end->wall_ns = time_ns(collector, channel_ticks());
+    ret_end->exit_status = -1;
+}
+
+int collector_finish(struct collector *collector, const struct trace_end *end)
+{
+    flush(collector);
+    PUSH(collector, end, end);
+    return collector->error;
+}

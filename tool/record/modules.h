@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The traced process' loaded modules, found without locks and published in the channel. */
+#pragma once
+
+#include <stdint.h>
+
+struct channel;
+
+/* 0 or -ENOSYS: this libc cannot find the module of an address without locking. */
+int modules_init(struct channel *channel, uint32_t process);
+
+/* As unwind_find_module. Any thread; neither locks nor allocates. */
+int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start, uint64_t *ret_end);
+
+/* A module was unloaded: another may come to its place. */
+void modules_forget(void);

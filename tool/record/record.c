@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "collector.h"
+#include "target.h"
+
+#define PRELOAD_NAME     "libpoolwise-record.so"
+#define DRAIN_SLEEP_NS   5000000u /* writers wake the collector earlier when a ring fills */
+#define HOUSEKEEPING_NS  100000000u
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t cpu_ns(const struct rusage *usage)
+{
+    return ((uint64_t)usage->ru_utime.tv_sec + (uint64_t)usage->ru_stime.tv_sec) * 1000000000u +
+           ((uint64_t)usage->ru_utime.tv_usec + (uint64_t)usage->ru_stime.tv_usec) * 1000u;
+}
+
+/* The preload library: beside the running program in a build tree, else where it was installed. */
+static int preload_find(char *ret_path, size_t size, char *message, size_t message_size)
+{
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length > 0) {
+        self[length] = '\0';
+        *strrchr(self, '/') = '\0';
+        static const char *const beside[] = {"record/" PRELOAD_NAME, "../" POOLWISE_LIBDIR "/poolwise/" PRELOAD_NAME,
+                                             "../lib/poolwise/" PRELOAD_NAME};
+        for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+            if (snprintf(ret_path, size, "%s/%s", self, beside[i]) < (int)size && !access(ret_path, R_OK))
+                return 0;
+    }
+    snprintf(message, message_size, PRELOAD_NAME " was not found beside the program nor in its library folder: reinstall poolwise");
+    return -ENOENT;
+}
+
+/* In the child: never returns. */
+static void child_exec(const struct record_options *options, const char *preload, int channel_fd, pid_t collector,
+                       int error_fd)
+{
+    char value[PATH_MAX * 2];
+    const char *others = getenv("LD_PRELOAD");
+    snprintf(value, sizeof value, others && *others ? "%s:%s" : "%s", preload, others);
+    setenv("LD_PRELOAD", value, 1);
+    snprintf(value, sizeof value, "/proc/%d/fd/%d", (int)collector, channel_fd);
+    setenv(CHANNEL_ENVIRONMENT, value, 1);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
+    execvp(options->command[0], options->command);
+    int error = errno;
+    if (write(error_fd, &error, sizeof error) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+struct run {
+    const struct record_options *options;
+    struct record_result *result;
+    struct collector *collector;
+    pid_t child;
+    bool child_ended;
+    uint64_t start_ns, program_cpu_ns;
+};
+
+static void reap(struct run *run)
+{
+    int status;
+    struct rusage usage;
+    pid_t pid;
+    /* Orphans of the program come to us (subreaper), so that their CPU time is counted too. */
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        run->program_cpu_ns += cpu_ns(&usage);
+        if (pid == run->child) {
+            run->child_ended = true;
+            run->result->exit_status = status;
+        }
+    }
+}
+
+/* Ends the program: asks first, then insists. */
+static void stop(const struct run *run, int number)
+{
+    if (!run->child_ended)
+        kill(run->child, number);
+}
+
+static int collect(struct run *run)
+{
+    const struct record_options *options = run->options;
+    uint64_t next_ns = run->start_ns + HOUSEKEEPING_NS;
+    bool killed = false;
+    for (;;) {
+        int64_t read = collector_drain(run->collector, false);
+        if (read < 0)
+            return (int)read;
+        uint64_t now = clock_ns(CLOCK_MONOTONIC);
+        if (now >= next_ns || read == 0) {
+            reap(run);
+            if (run->child_ended && (read == 0 || interrupted) &&
+                (interrupted || run->result->timed_out || !collector_running(run->collector)))
+                return 0;
+        }
+        if (now >= next_ns) {
+            next_ns = now + HOUSEKEEPING_NS;
+            collector_retire(run->collector);
+            if (options->progress) {
+                struct trace_end totals;
+                collector_totals(run->collector, &totals);
+                const struct record_progress progress = {totals.events, now - run->start_ns, run->child_ended};
+                options->progress(options->context, &progress);
+            }
+            if (options->timeout_s > 0 && (double)(now - run->start_ns) * 1e-9 > options->timeout_s) {
+                stop(run, run->result->timed_out ? SIGKILL : SIGTERM);
+                run->result->timed_out = true;
+                if (run->child_ended)
+                    return 0;
+            }
+            /* A terminal sends ^C to the program itself; others get it from us, once. */
+            if (interrupted && !killed) {
+                run->result->interrupted = true;
+                stop(run, SIGTERM);
+                killed = true;
+            }
+        }
+        if (read == 0)
+            collector_sleep(run->collector, DRAIN_SLEEP_NS);
+    }
+}
+
+static int start(struct run *run, const char *preload, int channel_fd)
+{
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC))
+        return -errno;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    pid_t self = getpid();
+    run->start_ns = clock_ns(CLOCK_MONOTONIC);
+    run->child = fork();
+    if (run->child == 0)
+        child_exec(run->options, preload, channel_fd, self, pipe_fds[1]);
+    int error = run->child < 0 ? errno : 0;
+    close(pipe_fds[1]);
+    if (!error && read(pipe_fds[0], &error, sizeof error) != sizeof error)
+        error = 0;
+    close(pipe_fds[0]);
+    if (error)
+        snprintf(run->result->message, sizeof run->result->message, "%s could not be started: %s",
+                 run->options->command[0], strerror(error));
+    return -error;
+}
+
+int record_run(const struct record_options *options, const struct trace_sink *const *sinks, size_t sink_count,
+               struct record_result *ret_result)
+{
+    struct record_result *result = ret_result;
+    *result = (struct record_result){.exit_status = -1};
+    struct target target;
+    char preload[PATH_MAX];
+    int status = target_check(options->command[0], &target, result->message, sizeof result->message);
+    if (!status)
+        status = preload_find(preload, sizeof preload, result->message, sizeof result->message);
+    if (status)
+        return status;
+    struct channel *channel;
+    int channel_fd;
+    uint32_t flags = (options->lossy ? CHANNEL_LOSSY : 0) | (options->site ? CHANNEL_SITE : 0) |
+                     (options->children ? CHANNEL_CHILDREN : 0) | (options->oracle ? CHANNEL_ORACLE : 0);
+    status = channel_create(flags, &channel, &channel_fd);
+    if (status) {
+        snprintf(result->message, sizeof result->message, "no shared memory for the recording: %s", strerror(-status));
+        return status;
+    }
+    struct run run = {.options = options, .result = result,
+                      .collector = collector_create(channel, sinks, sink_count)};
+    if (!run.collector) {
+        channel_destroy(channel, channel_fd);
+        snprintf(result->message, sizeof result->message, "out of memory");
+        return -ENOMEM;
+    }
+    interrupted = 0;
+    struct sigaction action = {.sa_handler = on_signal}, old_int, old_term;
+    sigaction(SIGINT, &action, &old_int);
+    sigaction(SIGTERM, &action, &old_term);
+    struct rusage before;
+    getrusage(RUSAGE_SELF, &before);
+    status = start(&run, preload, channel_fd);
+    if (!status) {
+        status = collect(&run);
+        if (status)
+            stop(&run, SIGTERM);
+        int64_t rest = status ? 0 : collector_drain(run.collector, true);
+        if (rest < 0)
+            status = (int)rest;
+        atomic_store(&channel->closed, 1);
+        collector_totals(run.collector, &result->end);
+        result->end.wall_ns = clock_ns(CLOCK_MONOTONIC) - run.start_ns;
+        result->end.cpu_ns = run.program_cpu_ns;
+        result->end.exit_status = result->exit_status;
+        if (!status)
+            status = collector_finish(run.collector, &result->end);
+        if (!status && !result->end.processes) {
+            snprintf(result->message, sizeof result->message,
+                     "%.300s: nothing was recorded: the program did not load the recorder (it cleared its environment, or "
+                     "started another program by itself: try --children)", target.path);
+            status = -ENODATA;
+        }
+        struct collector_oracle oracle;
+        collector_oracle(run.collector, &oracle);
+        result->oracle_checked = oracle.checked;
+        result->oracle_wrong = oracle.wrong;
+        result->oracle_truncated = oracle.truncated;
+    }
+    struct rusage after;
+    getrusage(RUSAGE_SELF, &after);
+    result->collector_cpu_ns = cpu_ns(&after) - cpu_ns(&before);
+    result->collector_peak_bytes = (uint64_t)after.ru_maxrss * 1024;
+    sigaction(SIGINT, &old_int, NULL);
+    sigaction(SIGTERM, &old_term, NULL);
+    collector_destroy(run.collector);
+    channel_destroy(channel, channel_fd);
+    return status;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the traced program: what the entry points (preload.c) and the life of a recorded process
+ * (recorder.c) share.
+ *
+ * generation  a number that changes when what threads remember is stale: a fork or an unloaded module.
+ *             A thread compares its own with the process' at each event; a difference, for whatever
+ *             reason, leads to the slow path.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel.h"
+#include "stack_table.h"
+
+/* Kernel-zeroed in a forked child (MADV_WIPEONFORK): there the generation reads 0. */
+struct recorder_page {
+    _Atomic uint64_t generation; /* 0: not attached, or just forked */
+};
+
+enum recorder_mode {
+    RECORDER_PLAIN,    /* the next event goes by the fast path unless the generation says otherwise */
+    RECORDER_SAMPLE,   /* the next event is timed */
+    RECORDER_ORACLE,   /* every event's stack is compared with a full unwind (tests) */
+    RECORDER_DROPPING, /* the ring was full (lossy): events are counted until there is room */
+    RECORDER_NO_RING,  /* no ring was free */
+    RECORDER_INSIDE,   /* an entry point that records for itself calls others: they do not count */
+};
+
+struct recorder_nested;
+
+/* Owner only. Small, since it takes static TLS space of every thread. */
+struct recorder_thread {
+    /* == page generation: ready. RECORDER_SLOW: the mode says why not. While an event is being recorded:
+     * RECORDER_BUSY | the address of its frame, so that a signal handler that allocates sees it;
+     * | RECORDER_NESTED: one did. */
+    uint64_t generation;
+    struct channel_unit *units;
+    struct channel_ring *ring;
+    struct stack_table *table;
+    uint64_t head;       /* units written */
+    uint64_t limit;      /* head at which to stop for a checkpoint */
+    uint64_t last_ticks;
+    uint64_t misses;
+    uint64_t dropped;
+    uint64_t ready;      /* what generation becomes after the event */
+    uint64_t seen;       /* the generation that the table is good for */
+    uint64_t sp_mask;    /* 0: return addresses alone are recorded (CHANNEL_SITE); else all ones */
+    uint32_t mode;       /* enum recorder_mode */
+    uint32_t nested_count; /* calls waiting in `nested` */
+    struct recorder_nested *nested;
+};
+
+/* Generations are even and small, so none of these is one. */
+#define RECORDER_SLOW   1u
+#define RECORDER_NESTED 1u
+#define RECORDER_BUSY   (UINT64_C(1) << 63)
+
+struct recorder_call {
+    uint64_t address, size;
+    struct stack_key key;
+    uint32_t kind; /* enum channel_kind */
+};
+
+#define RECORDER_NESTED_MAX 64u
+
+/* Calls of signal handlers that interrupted the recording of another; kept per thread, in its table's mapping. */
+struct recorder_nested {
+    struct recorder_call calls[RECORDER_NESTED_MAX];
+};
+
+extern __thread struct recorder_thread recorder_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern struct recorder_page *recorder_page __attribute__((visibility("hidden"))); /* never NULL */
+
+/* First call in the process: finds the channel and attaches. Later calls do nothing. */
+void recorder_attach(void);
+
+/* Records by the slow path; everything the fast path does not: attach, claim a ring, follow a fork,
+ * take a nested call, time a sample. */
+void recorder_slow(const struct recorder_call *call);
+
+/* The ring has reached the limit: makes room, wakes the collector, arranges the next sample. */
+void recorder_checkpoint(struct recorder_thread *self);
+
+uint32_t recorder_stack_miss(struct recorder_thread *self, const struct stack_key *key);
+void recorder_unit_long(struct recorder_thread *self, const struct recorder_call *call, uint64_t ticks, uint32_t node);
+void recorder_nested_flush(struct recorder_thread *self);
+
+/* A module is about to be, or was just unloaded. */
+void recorder_forget_code(void);
+
+#define RECORDER_SLACK 16u /* units that may be written past the limit before the next checkpoint */
+
+/* Appends one unit. There is room: limits leave RECORDER_SLACK units. */
+static inline void recorder_put(struct recorder_thread *self, uint64_t w0, uint64_t w1)
+{
+    struct channel_unit *unit = &self->units[self->head % CHANNEL_UNITS];
+    unit->w0 = w0;
+    unit->w1 = w1;
+    self->head++;
+}
+
+
+/* The body of recording one event on a ready thread. Publishes it. Returns the node of its stack. */
+static inline __attribute__((always_inline)) uint32_t recorder_event(struct recorder_thread *self, uint32_t kind,
+                                                                     uint64_t address, uint64_t size,
+                                                                     const struct stack_key *key)
+{
+    uint32_t node;
+    const struct stack_key state = {key->sp & self->sp_mask, key->ra, key->rbp};
+    const struct stack_entry *entry = stack_table_find(self->table, &state, UINT16_MAX);
+    if (__builtin_expect(entry != NULL, 1))
+        node = entry->node;
+    else
+        node = recorder_stack_miss(self, &state);
+    uint64_t ticks = channel_ticks();
+    uint64_t dt = (ticks - self->last_ticks) >> CHANNEL_DT_SHIFT;
+    if (__builtin_expect(dt > CHANNEL_DT_MAX || size > UINT32_MAX, 0)) {
+        const struct recorder_call call = {address, size, *key, kind};
+        recorder_unit_long(self, &call, ticks, node);
+    } else {
+        self->last_ticks += dt << CHANNEL_DT_SHIFT;
+        recorder_put(self, channel_w0(kind, dt, address), size | (uint64_t)node << 32);
+    }
+    /* Release: pairs with the collector's acquire; it then sees the units below head. */
+    atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
+    if (__builtin_expect(self->head >= self->limit, 0))
+        recorder_checkpoint(self);
+    return node;
+}
+
+/* Records one event; `key` is the state of the frame that called the entry point. */
+static inline __attribute__((always_inline)) void recorder_record(uint32_t kind, uint64_t address, uint64_t size,
+                                                                  struct stack_key key)
+{
+    struct recorder_thread *self = &recorder_self;
+    if (__builtin_expect(
+            self->generation != atomic_load_explicit(&recorder_page->generation, memory_order_relaxed), 0)) {
+        const struct recorder_call call = {address, size, key, kind};
+        recorder_slow(&call);
+        return;
+    }
+    self->generation = key.sp | RECORDER_BUSY;
+    atomic_signal_fence(memory_order_seq_cst);
+    recorder_event(self, kind, address, size, &key);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(self->generation != (key.sp | RECORDER_BUSY), 0))
+        recorder_nested_flush(self);
+    self->generation = self->ready;
+}
+
+/* Notes that a resize of this block begins: no stack, no time, its end brings both. */
+static inline __attribute__((always_inline)) void recorder_resize_begin(uint64_t address)
+{
+    struct recorder_thread *self = &recorder_self;
+    if (__builtin_expect(
+            self->generation != atomic_load_explicit(&recorder_page->generation, memory_order_relaxed), 0)) {
+        const struct recorder_call call = {.address = address, .kind = CHANNEL_RESIZE_BEGIN};
+        recorder_slow(&call);
+        return;
+    }
+    recorder_put(self, channel_w0(CHANNEL_RESIZE_BEGIN, 0, address), 0);
+    atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+#include "stack_table.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "channel.h"
+#include "trace.h"
+#include "unwind.h"
+
+/*
+ * A stack deeper than STACK_DEPTH_MAX is cut to its innermost DEPTH_CUT frames; then the next frames
+ * deeper extend it up to STACK_DEPTH_MAX before it is cut again, so a deep recursion pays for a cut
+ * once in DEPTH_CUT frames. Entries of fewer than DEPTH_LEAST frames below a cut only link others.
+ */
+#define DEPTH_CUT   (STACK_DEPTH_MAX / 2)
+#define DEPTH_LEAST (STACK_DEPTH_MAX / 4)
+
+static void frame_begin(struct unwind_frame *frame, const struct stack_key *key)
+{
+    memset(frame, 0, sizeof *frame);
+    frame->pc = key->ra;
+    frame->sp = key->sp;
+    frame->slot = key->sp - sizeof(uint64_t);
+    frame->saved[UNWIND_FRAME] = key->rbp;
+    frame->lost = ((1u << UNWIND_SAVED) - 1) & ~(1u << UNWIND_FRAME);
+}
+
+/* Steps frame to its caller and notes in *step what proves it. */
+static enum unwind_end step_up(struct unwind_frame *frame, struct stack_step *step)
+{
+    struct unwind_rule scratch;
+    const struct unwind_rule *rule = unwind_rule_find(frame->pc, frame->exact_pc, &scratch);
+    *step = (struct stack_step){.sp = frame->sp, .pc = frame->pc, .slot = frame->slot,
+                          .rbp = frame->saved[UNWIND_FRAME], .rbp_at = frame->saved_at[UNWIND_FRAME],
+                          .module = rule->module, .keeps = !frame->exact_pc && !rule->signal_frame};
+    if (rule->end != UNWIND_STEP)
+        return rule->end;
+    switch (rule->cfa) {
+    case UNWIND_CFA_SP:
+        break;
+    case UNWIND_CFA_REGISTER:
+    case UNWIND_CFA_REGISTER_DEREF:
+        if (rule->cfa_register == UNWIND_FRAME) {
+            step->needs_rbp = true;
+        } else {
+            step->keeps = false; /* known at all only if an inner frame has saved it */
+        }
+        if (rule->cfa == UNWIND_CFA_REGISTER_DEREF)
+            step->deref_at = frame->saved[rule->cfa_register] + (uint64_t)(int64_t)rule->deref_offset;
+        break;
+    case UNWIND_CFA_SP_DEREF:
+        step->deref_at = frame->sp + (uint64_t)(int64_t)rule->deref_offset;
+        break;
+    default:
+        step->keeps = false;
+    }
+    if (step->deref_at && !rule->signal_frame) {
+        if (step->deref_at < frame->sp || step->deref_at % sizeof(uint64_t))
+            return UNWIND_NO_RULE;
+        step->deref = *(const uint64_t *)(uintptr_t)step->deref_at;
+    }
+    return unwind_step(frame, rule);
+}
+
+static struct stack_entry *entry_take(struct stack_table *table, uint64_t sp, uint64_t ra, bool findable)
+{
+    uint64_t hash = stack_hash(sp, ra);
+    struct stack_set *set = &table->sets[hash % STACK_SETS];
+    unsigned way = set->next;
+    set->next = (uint16_t)((way + 1) % STACK_WAYS);
+    if (!set->tag[way])
+        set->index[way] = (uint16_t)table->used++;
+    /* Another tag than the one this state is looked up by hides the entry. */
+    set->tag[way] = findable ? stack_tag(hash) : stack_tag(hash) ^ 0x80000000u;
+    struct stack_entry *entry = &table->entries[set->index[way]];
+    entry->stamp = ++table->stamp;
+    return entry;
+}
+
+/* A cell of an entry under construction; false: it does not fit, or lies out of reach. */
+static bool cell_add(struct stack_entry *entry, uint64_t address, uint64_t value)
+{
+    uint64_t offset = address - entry->sp;
+    if (offset > UINT32_MAX || entry->cell_count == STACK_CELLS)
+        return false;
+    entry->offset[entry->cell_count] = (uint32_t)offset;
+    entry->value[entry->cell_count++] = value;
+    return true;
+}
+
+/*
+ * The entry for steps[0], whose caller is steps[1] (NULL: it has none), which `outer` proves from there
+ * on (NULL only if there is no caller). Returns NULL when the step cannot be proven by cells.
+ */
+static struct stack_entry *entry_make(struct stack_table *table, const struct stack_step *step,
+                                      const struct stack_step *caller, struct stack_entry *outer, uint32_t node,
+                                      bool below_cut)
+{
+    if (!step->keeps || (caller && !outer))
+        return NULL;
+    struct stack_entry made = {.sp = step->sp, .ra = step->pc, .rbp = step->rbp, .node = node, .depth = 1};
+    if (step->needs_rbp)
+        made.rbp_mask = UINT64_MAX;
+    if (step->deref_at && !cell_add(&made, step->deref_at, step->deref))
+        return NULL;
+    if (caller) {
+        if (outer->rbp_mask) {
+            if (caller->rbp_at == step->rbp_at)
+                made.rbp_mask = UINT64_MAX; /* not saved by this frame: still the same register */
+            else if (!cell_add(&made, caller->rbp_at, caller->rbp))
+                return NULL;
+        }
+        if (!cell_add(&made, caller->slot, caller->pc))
+            return NULL;
+        made.depth = (uint16_t)(outer->depth + 1);
+        uint64_t rise = outer->sp - made.sp;
+        if (made.cell_count + outer->cell_count <= STACK_CELLS && rise <= UINT32_MAX / 2 &&
+            (!outer->cell_count || outer->offset[outer->cell_count - 1] <= UINT32_MAX / 2)) {
+            for (unsigned i = 0; i < outer->cell_count; i++) {
+                made.offset[made.cell_count] = outer->offset[i] + (uint32_t)rise;
+                made.value[made.cell_count++] = outer->value[i];
+            }
+            made.outer = outer->outer;
+            made.outer_stamp = outer->outer_stamp;
+        } else {
+            made.outer = outer;
+            made.outer_stamp = outer->stamp;
+        }
+    }
+    struct stack_entry *entry = entry_take(table, made.sp, made.ra, !below_cut || made.depth >= DEPTH_LEAST);
+    made.stamp = entry->stamp;
+    *entry = made;
+    return entry;
+}
+
+uint32_t stack_table_miss(struct stack_table *table, const struct stack_key *key,
+                          const struct stack_node_out *out)
+{
+    struct stack_step *steps = table->steps;
+    struct unwind_frame frame;
+    frame_begin(&frame, key);
+    struct stack_entry *outer = NULL;
+    uint32_t count = 0, flags = 0;
+    bool below_cut = false;
+    uint32_t depth_max = STACK_DEPTH_MAX - 1;
+    for (;;) {
+        if (count && !frame.exact_pc) {
+            const struct stack_key state = {frame.sp, frame.pc, frame.saved[UNWIND_FRAME]};
+            outer = stack_table_find(table, &state, STACK_DEPTH_MAX - count);
+            if (outer) {
+                /* Only what the cells of the inner entries rest on. */
+                steps[count] = (struct stack_step){.sp = frame.sp, .pc = frame.pc, .slot = frame.slot,
+                                             .rbp = frame.saved[UNWIND_FRAME],
+                                             .rbp_at = frame.saved_at[UNWIND_FRAME]};
+                break;
+            }
+            if (depth_max > DEPTH_CUT && stack_table_find(table, &state, UINT32_MAX))
+                depth_max = DEPTH_CUT; /* known, but too deep to go on from */
+        }
+        if (count >= depth_max) {
+            flags = TRACE_NODE_TRUNCATED;
+            below_cut = true;
+            break;
+        }
+        enum unwind_end end = step_up(&frame, &steps[count]);
+        count++;
+        if (end != UNWIND_STEP) {
+            if (end == UNWIND_NO_RULE)
+                flags = TRACE_NODE_TRUNCATED;
+            break;
+        }
+    }
+    uint32_t node = outer ? outer->node : 0;
+    struct stack_entry *above = outer;
+    const struct stack_step *caller = outer ? &steps[count] : NULL;
+    for (uint32_t i = count; i-- > 0;) {
+        uint32_t id = ++table->last_node;
+        out->node(out->context, id, node, caller ? 0 : flags, steps[i].module, steps[i].slot, steps[i].pc);
+        node = id;
+        above = entry_make(table, &steps[i], caller, above, node, below_cut);
+        caller = &steps[i];
+    }
+    return node;
+}
+
+uint32_t stack_table_site(struct stack_table *table, const struct stack_key *key,
+                          const struct stack_node_out *out)
+{
+    struct unwind_rule scratch;
+    uint32_t id = ++table->last_node;
+    out->node(out->context, id, 0, TRACE_NODE_TRUNCATED, unwind_rule_find(key->ra, false, &scratch)->module, 0,
+              key->ra);
+    struct stack_entry *entry = entry_take(table, key->sp, key->ra, true);
+    *entry = (struct stack_entry){.sp = key->sp, .ra = key->ra, .node = id, .depth = 1, .stamp = entry->stamp};
+    return id;
+}
+
+uint32_t stack_unwind(const struct stack_key *key, uint64_t *ret_slots, uint64_t *ret_addresses, uint32_t max)
+{
+    struct unwind_frame frame;
+    struct stack_step step;
+    frame_begin(&frame, key);
+    uint32_t depth = 0;
+    while (depth < max) {
+        ret_slots[depth] = frame.slot;
+        ret_addresses[depth++] = frame.pc;
+        if (step_up(&frame, &step) != UNWIND_STEP)
+            break;
+    }
+    return depth;
+}
+
+void stack_table_clear(struct stack_table *table)
+{
+    memset(table->sets, 0, sizeof table->sets);
+    table->used = 0;
+    /* Entries keep their stamps, so none is mistaken for an old one. */
+}

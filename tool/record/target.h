@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a command can be recorded, found out before it is started. */
+#pragma once
+
+#include <limits.h>
+#include <stddef.h>
+
+struct target {
+    char path[PATH_MAX];        /* what would be executed, by PATH as execvp does */
+    char interpreted_by[PATH_MAX]; /* a script's interpreter; "" for a binary */
+};
+
+/* 0; or -errno with *message (message_size bytes) saying in one line what is wrong and the way out:
+ * -ENOENT no such command, -EACCES not executable, -EPERM setuid, setgid or file capabilities (the dynamic
+ * linker ignores LD_PRELOAD there), -ENOEXEC static, of another machine, or no program. */
+int target_check(const char *command, struct target *ret_target, char *message, size_t message_size);
