@@ -15,7 +15,7 @@ struct buffer {
 static int buffer_append(struct buffer *buffer, const char *text, size_t length)
 {
     if (buffer->length + length > buffer->capacity) {
-        size_t capacity = buffer->capacity ? buffer->capacity : 64;
+        size_t capacity = buffer->capacity ? buffer->capacity : 16;
         while (capacity < buffer->length + length)
             capacity *= 2;
         char *data = realloc(buffer->data, capacity);

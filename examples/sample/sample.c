@@ -48,7 +48,7 @@ static void *serve(void *argument)
     if (!queue)
         worker->error = -1;
     for (uint64_t id = worker->first; id < worker->end && worker->error == 0; id++) {
-        if (id % 48 == 0)
+        if (id % 30 == 0)
             worker->error = render_page(id, &worker->totals);
         else if (id % 3 == 0)
             worker->error = record_event(id, &worker->totals);
@@ -93,7 +93,7 @@ static int parse(int argc, char **argv, uint64_t *ret_threads, uint64_t *ret_req
 int main(int argc, char **argv)
 {
     static struct worker workers[MAX_THREADS];
-    uint64_t threads = 1, requests = 12000000;
+    uint64_t threads = 1, requests = 9000000;
     if (parse(argc, argv, &threads, &requests) < 0) {
         fprintf(stderr, "usage: sample [--threads 1..%d] [--requests N]\n", MAX_THREADS);
         return 2;

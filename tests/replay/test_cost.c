@@ -24,6 +24,7 @@ static void measured_table_is_whole(void **state)
     assert_int_equal(table.size[table.count - 1], 4 << 20);
     for (size_t i = 0; i < table.count; i++) {
         assert_true(isfinite(table.malloc_pair_ns[i]) && table.malloc_pair_ns[i] > 0);
+        assert_true(isfinite(table.malloc_many_ns[i]) && table.malloc_many_ns[i] > 0);
         assert_true(isfinite(table.pool_pair_ns[i]) && table.pool_pair_ns[i] > 0);
         if (i > 0)
             assert_true(table.size[i] > table.size[i - 1]);
@@ -54,6 +55,17 @@ static void prices_are_interpolated(void **state)
         assert_true(price >= before);
         before = price;
     }
+    struct cost_table many = table;
+    for (size_t i = 0; i < many.count; i++)
+        many.malloc_many_ns[i] = 100;
+    assert_float_equal(cost_malloc_live_ns(&many, 64, 0), 20, 1e-9);
+    assert_float_equal(cost_malloc_live_ns(&many, 64, 8), 20, 1e-9);
+    assert_float_equal(cost_malloc_live_ns(&many, 64, 64), 20 + 80 / 3.0,
+                       1e-9); /* 3 of 9 doublings */
+    assert_float_equal(cost_malloc_live_ns(&many, 64, 4096), 100, 1e-9);
+    assert_float_equal(cost_malloc_live_ns(&many, 64, UINT64_MAX), 100, 1e-9);
+    many.malloc_many_ns[1] = 5; /* never below the pair's own price */
+    assert_float_equal(cost_malloc_live_ns(&many, 64, 4096), 20, 1e-9);
     const struct cost_table empty = {.count = 0};
     assert_float_equal(cost_malloc_pair_ns(&empty, 64), 0, 0);
 }

@@ -130,6 +130,16 @@ static void every_promised_field_is_there(void **state)
             assert_true(cJSON_IsNull(at(site, "replay")));
         }
     }
+    cJSON_Delete(root);
+    free(text);
+
+    /* What a replay found is told where a pool loses, too. */
+    sample.sites[3].cost.pool_pair_ns = 12;
+    text = render(&sample.report);
+    root = parse(text);
+    sites = at(root, "sites");
+    assert_float_equal(at(cJSON_GetArrayItem(sites, 3), "replay.saved_cpu_share")->valuedouble,
+                       -0.02, 1e-9);
     const cJSON *stack = at(cJSON_GetArrayItem(sites, 1), "stack");
     assert_int_equal(cJSON_GetArraySize(stack), 3);
     assert_string_equal(cJSON_GetArrayItem(stack, 0)->valuestring, "record_event src/event.c:25");

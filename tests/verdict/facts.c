@@ -176,6 +176,8 @@ void facts_loses(struct facts *facts)
 void facts_library(struct facts *facts)
 {
     facts_stack(facts);
+    facts->site.outlived[0] = 0;
+    facts->site.outlived[1] = 1000000;
     facts->input.names = (struct verdict_names){.function = "getdelim",
                                                 .module = "libc.so.6",
                                                 .system = true,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,6 +13,9 @@
 
 #define ROUNDS          9 /* per size and side; odd, for the median */
 #define REFERENCE_SLOTS 64
+#define MANY_BLOCKS     4096
+#define MANY_BYTES      (4u << 20) /* of one batch at most */
+#define FEW_BLOCKS      8          /* so many are served from the allocator's own cache */
 
 /* 16 B to 4 MiB in steps of at most 2x: glibc's tcache ends at 1 KiB, its mmap threshold is 128
  * KiB. */
@@ -64,7 +68,13 @@ static double now_ns(void)
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
-/* Both loops touch the first byte, as any user does; volatile keeps the pair from being elided. */
+static size_t batch_count(size_t size)
+{
+    size_t count = MANY_BYTES / size;
+    return count > MANY_BLOCKS ? MANY_BLOCKS : count < FEW_BLOCKS ? FEW_BLOCKS : count;
+}
+
+/* All loops touch the first byte, as any user does; volatile keeps the pair from being elided. */
 static bool malloc_pairs(size_t size, unsigned long pairs)
 {
     for (unsigned long i = 0; i < pairs; i++) {
@@ -85,6 +95,23 @@ static bool pool_pairs(size_t size, unsigned long pairs)
             return false;
         *block = (char)i;
         reference_put((void *)block);
+    }
+    return true;
+}
+
+/* `batches` times: makes many blocks, then frees them in the order they were made. */
+static bool malloc_batches(size_t size, unsigned long batches)
+{
+    static volatile char *blocks[MANY_BLOCKS];
+    size_t count = batch_count(size);
+    for (unsigned long batch = 0; batch < batches; batch++) {
+        size_t made = 0;
+        for (; made < count && (blocks[made] = malloc(size)); made++)
+            *blocks[made] = (char)made;
+        for (size_t i = 0; i < made; i++)
+            free((void *)blocks[i]);
+        if (made < count)
+            return false;
     }
     return true;
 }
@@ -117,38 +144,48 @@ static double median(double *values, size_t count)
     return values[count / 2];
 }
 
-static bool measure_size(size_t size, double slice_ns, double *ret_malloc_ns, double *ret_pool_ns)
-{
-    static const pair_loop loops[2] = {malloc_pairs, pool_pairs};
-    double taken[2][ROUNDS];
-    unsigned long pairs[2];
+enum side { SIDE_MALLOC, SIDE_MANY, SIDE_POOL, SIDE_COUNT };
 
-    for (int side = 0; side < 2; side++)
-        if ((pairs[side] = calibrate(loops[side], size, slice_ns)) == 0)
+static bool measure_size(size_t size, double slice_ns, double ret_pair_ns[SIDE_COUNT])
+{
+    static const pair_loop loops[SIDE_COUNT] = {malloc_pairs, malloc_batches, pool_pairs};
+    const double pairs_a_turn[SIDE_COUNT] = {1, (double)batch_count(size), 1};
+    double taken[SIDE_COUNT][ROUNDS];
+    unsigned long turns[SIDE_COUNT];
+
+    for (int side = 0; side < SIDE_COUNT; side++)
+        if ((turns[side] = calibrate(loops[side], size, slice_ns)) == 0)
             return false;
     for (int round = 0; round < ROUNDS; round++)
-        for (int turn = 0; turn < 2; turn++) {
-            int side = (turn + round) & 1; /* alternating: a drift of the clock hits both alike */
+        for (int place = 0; place < SIDE_COUNT; place++) {
+            int side = (place + round) % SIDE_COUNT; /* a drift of the clock hits all alike */
             double start = now_ns();
-            if (!loops[side](size, pairs[side]))
+            if (!loops[side](size, turns[side]))
                 return false;
-            taken[side][round] = (now_ns() - start) / (double)pairs[side];
+            taken[side][round] = (now_ns() - start) / ((double)turns[side] * pairs_a_turn[side]);
         }
     reference_drop();
-    *ret_malloc_ns = median(taken[0], ROUNDS);
-    *ret_pool_ns = median(taken[1], ROUNDS);
+    for (int side = 0; side < SIDE_COUNT; side++)
+        ret_pair_ns[side] = median(taken[side], ROUNDS);
     return true;
 }
 
-/* In the child. Calibration takes about two slices a side, the rounds one each. */
+/* In the child. The heap keeps its pages, as that of a program in its stride does: what is priced
+ * is the allocator, not the kernel. Calibration takes about two slices a side, the rounds one each.
+ */
 static bool measure_all(unsigned budget_ms, struct cost_table *ret_table)
 {
-    double slice_ns = (double)budget_ms * 1e6 / (double)(SIZES * 2 * (ROUNDS + 2));
+    double slice_ns = (double)budget_ms * 1e6 / (double)(SIZES * SIDE_COUNT * (ROUNDS + 2));
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
     for (size_t i = 0; i < SIZES; i++) {
-        ret_table->size[i] = sizes[i];
-        if (!measure_size(sizes[i], slice_ns, &ret_table->malloc_pair_ns[i],
-                          &ret_table->pool_pair_ns[i]))
+        double pair_ns[SIDE_COUNT];
+        if (!measure_size(sizes[i], slice_ns, pair_ns))
             return false;
+        ret_table->size[i] = sizes[i];
+        ret_table->malloc_pair_ns[i] = pair_ns[SIDE_MALLOC];
+        ret_table->malloc_many_ns[i] = pair_ns[SIDE_MANY];
+        ret_table->pool_pair_ns[i] = pair_ns[SIDE_POOL];
     }
     ret_table->count = SIZES;
     return true;
@@ -190,6 +227,7 @@ static bool table_is_valid(const struct cost_table *table)
         return false;
     for (size_t i = 0; i < table->count; i++)
         if (!isfinite(table->malloc_pair_ns[i]) || table->malloc_pair_ns[i] <= 0 ||
+            !isfinite(table->malloc_many_ns[i]) || table->malloc_many_ns[i] <= 0 ||
             !isfinite(table->pool_pair_ns[i]) || table->pool_pair_ns[i] <= 0 ||
             (i > 0 && table->size[i] <= table->size[i - 1]))
             return false;
@@ -253,6 +291,18 @@ static double interpolate(const struct cost_table *table, const double *pair_ns,
 double cost_malloc_pair_ns(const struct cost_table *table, size_t size)
 {
     return interpolate(table, table->malloc_pair_ns, size);
+}
+
+double cost_malloc_live_ns(const struct cost_table *table, size_t size, uint64_t live)
+{
+    double few = interpolate(table, table->malloc_pair_ns, size);
+    double many = interpolate(table, table->malloc_many_ns, size);
+    if (live <= FEW_BLOCKS || many <= few)
+        return few;
+    if (live >= MANY_BLOCKS)
+        return many;
+    double part = log2((double)live / FEW_BLOCKS) / log2((double)MANY_BLOCKS / FEW_BLOCKS);
+    return few + part * (many - few);
 }
 
 double cost_pool_pair_ns(const struct cost_table *table, size_t size)

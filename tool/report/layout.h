@@ -12,9 +12,10 @@ size_t layout_columns(const char *text);
  * ellipsis, invalid bytes become U+FFFD, control characters '?'. Terminates ret_text. */
 void layout_fit(const char *text, size_t columns, char *ret_text, size_t size);
 
-/* Writes `text` filled to lines of `width` columns (0: no limit), the first one after `first` blanks that
- * the caller has already written, the others after `indent` blanks; each newline of `text` begins a new
- * line. Ends with a newline. A word that is longer than a line is cut in its middle. */
+/* Writes `text` filled to lines of `width` columns (0: no limit), the first one after `first`
+ * blanks that the caller has already written, the others after `indent` blanks; each newline of
+ * `text` begins a new line. Ends with a newline. A word that is longer than a line is cut in its
+ * middle. */
 void layout_fill(FILE *stream, const char *text, size_t first, size_t indent, size_t width);
 
 /* Bytes of the UTF-8 character at `text`, or 0 when there is no valid one. */

@@ -20,7 +20,7 @@ struct report_frame {
 };
 
 struct report_site {
-    char id[20];                     /* stable from run to run, hexadecimal */
+    char id[20]; /* stable from run to run, hexadecimal */
     const struct analyse_site *facts;
     const struct verdict *verdict;
     struct verdict_names names;
@@ -31,20 +31,20 @@ struct report_site {
 
 struct report {
     const char *version;
-    const char *const *command;       /* NULL-terminated */
+    const char *const *command; /* NULL-terminated */
     const struct analyse_totals *totals;
-    uint64_t program_cpu_ns;          /* without the recording's own; 0: unknown */
-    double recording_ns_per_event;    /* CPU added in the program */
+    uint64_t program_cpu_ns;             /* without the recording's own; 0: unknown */
+    double recording_ns_per_event;       /* CPU added in the program */
     double malloc_pair_ns, pool_pair_ns; /* at 64 bytes */
-    const struct report_site *sites;  /* by allocations, most first */
+    const struct report_site *sites;     /* by allocations, most first */
     size_t site_count;
-    const char *const *notes;         /* losses and problems, one sentence each; NULL-terminated */
+    const char *const *notes; /* losses and problems, one sentence each; NULL-terminated */
 };
 
 struct report_style {
-    unsigned width;     /* columns; 0: no limit */
+    unsigned width; /* columns; 0: no limit */
     bool colour;
-    unsigned top;       /* sites in the table and paragraphs at most, the costliest; 0: all */
+    unsigned top; /* sites in the table and paragraphs at most, the costliest; 0: all */
 };
 
 /* 0 or -errno of the stream (ENOSPC, EPIPE, ...). */

@@ -145,14 +145,18 @@ static void add_deaths(struct builder *b, cJSON *parent, const struct analyse_si
     add_count(b, parent, "threads", facts->threads);
 }
 
-static void add_verdict(struct builder *b, cJSON *object, const struct report_site *site)
+static void add_verdict(struct builder *b, cJSON *object, const struct report_site *site,
+                        uint64_t program_cpu_ns)
 {
     const struct verdict *verdict = site->verdict;
     if (site->cost.measured) {
         cJSON *replay = add_object(b, object, "replay");
         add_real(b, replay, "malloc_pair_ns", site->cost.malloc_pair_ns);
         add_real(b, replay, "pool_pair_ns", site->cost.pool_pair_ns);
-        add_real(b, replay, "saved_cpu_share", verdict->saved_share);
+        double saved_ns = (double)site->facts->allocations *
+                          (site->cost.malloc_pair_ns - site->cost.pool_pair_ns);
+        add_real(b, replay, "saved_cpu_share",
+                 program_cpu_ns ? saved_ns / (double)program_cpu_ns : 0);
         cJSON *interval = add_array(b, replay, "ci95");
         add_real(b, interval, NULL, site->cost.saved_ci95[0]);
         add_real(b, interval, NULL, site->cost.saved_ci95[1]);
@@ -210,7 +214,7 @@ static cJSON *site_object(struct builder *b, const struct report *report,
     add_count(b, grow, "final_p95", facts->grow.final.p95);
     add_count(b, grow, "bytes_moved", facts->grow.bytes_moved);
     add_share(b, object, "pool_hit_rate", facts->pool_hits, facts->allocations);
-    add_verdict(b, object, site);
+    add_verdict(b, object, site, report->program_cpu_ns);
     return object;
 }
 
@@ -253,7 +257,7 @@ static cJSON *head_object(struct builder *b, const struct report *report)
     return object;
 }
 
-/* Consumes `object`. `keep`: how many of the bytes at its end to leave away. */
+/* Consumes `object`. `leave`: how many of the bytes at its end to leave away. */
 static int print_object(struct builder *b, cJSON *object, size_t leave, FILE *stream)
 {
     char *text = object && !b->failed ? cJSON_PrintUnformatted(object) : NULL;

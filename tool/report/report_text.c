@@ -8,14 +8,17 @@
 #include "report.h"
 
 #define LINE_BYTES       4096
-#define RANGE_COLUMNS    100 /* from this width on sizes are shown as a range, below as the median */
-#define DEFAULT_COLUMNS  100
+/* From this width on sizes are shown as a range, below as the median. */
+#define RANGE_COLUMNS    100
 #define PARAGRAPH_INDENT 4
 #define LABEL_COLUMNS    9
 #define PATH_FRAMES      5
 
 /* A site that costs less than this keeps its line in the table, but gets no paragraph. */
-#define QUIET_SHARE      0.001
+#define QUIET_SHARE      0.005
+
+/* One that costs this much and is left alone all the same gets a line that says why. */
+#define NOTABLE_SHARE    0.01
 
 struct page {
     const struct report *report;
@@ -373,6 +376,8 @@ static void write_paragraph(const struct page *page, const size_t *rows, size_t 
         fprintf(stream, "%*s", PARAGRAPH_INDENT, "");
         layout_fill(stream, text, PARAGRAPH_INDENT, PARAGRAPH_INDENT, page->style->width);
     }
+    if (verdict->kind == VERDICT_TAIL)
+        return;
     fputc('\n', stream);
     write_path(page, site);
     if (verdict->evidence)
@@ -447,9 +452,10 @@ static void write_sites(const struct page *page, size_t *rows)
     for (size_t i = 0; i < count; i++) {
         const struct verdict *verdict = page->report->sites[rows[i]].verdict;
         bool quiet = page->report->program_cpu_ns && verdict->upper_bound_share < QUIET_SHARE;
-        if (verdict->kind == VERDICT_TAIL || quiet)
+        if (quiet || (verdict->kind == VERDICT_TAIL && verdict->upper_bound_share < NOTABLE_SHARE))
             continue;
-        advised = advised || (verdict->kind != VERDICT_RETAINED && verdict->kind != VERDICT_LOSES);
+        advised = advised || (verdict->kind != VERDICT_TAIL && verdict->kind != VERDICT_RETAINED &&
+                              verdict->kind != VERDICT_LOSES);
         write_paragraph(page, rows, i);
     }
     if (!advised) {

@@ -166,9 +166,9 @@ void evidence_write(const struct verdict_thresholds *thresholds, const struct we
         say_layout(w, stream);
     if (site->shape_wrapper)
         fprintf(stream,
-                "Site: %u wrapper frame%s below it skipped, recognised by shape; a wrapper that is "
+                "Site: %u wrapper frame%s skipped, recognised by shape; a wrapper that is "
                 "missed hides its callers, and --wrapper names it.\n",
-                site->wrappers, site->wrappers == 1 ? " is" : "s are");
+                site->wrappers, site->wrappers == 1 ? " below it is" : "s below it are");
     if (decision->kind == VERDICT_STACK && site->outlived[0] < w->placed)
         fprintf(stream,
                 "Care: %s blocks were not freed by their frame; those paths still need the heap.\n",

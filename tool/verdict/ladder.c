@@ -146,11 +146,15 @@ static bool rung_system(const struct ladder *ladder, struct decision *ret_decisi
         return false;
     if (rung_retained(ladder, ret_decision))
         return true;
-    if (w->input->names.caller_function && kept_at_hand(w)) {
+    bool inside = at_least(ladder, w->in_frame, THRESHOLD_HOIST_SHARE);
+    if (w->input->names.caller_function && (inside || kept_at_hand(w))) {
         *ret_decision = (struct decision){
             .kind = VERDICT_HOIST, .bytes = w->largest, .saved_ns = w->cost_ns, .level = 1};
         fprintf(ladder->reason, "%s blocks of a library, ", figure_count(site->allocations).text);
-        say_alone(ladder);
+        if (inside)
+            fprintf(ladder->reason, "gone before its function returns");
+        else
+            say_alone(ladder);
     } else {
         *ret_decision = (struct decision){.kind = VERDICT_TAIL};
         fprintf(ladder->reason, "%s blocks of a library, at most %s alive at once",
@@ -343,5 +347,7 @@ struct decision ladder_climb(const struct verdict_thresholds *thresholds, const 
     for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++)
         if (rungs[i](&ladder, &decision))
             break;
+    if (w->hides_callers)
+        fprintf(reason, "; is it a wrapper? --wrapper looks through it");
     return decision;
 }

@@ -155,12 +155,11 @@ static void write_cap(const struct snippet *s)
             n, n, n, n, n, n);
     fprintf(s->stream,
             "PWISE_DEFINE_POOL(%s_pool, struct %s_buffer,\n"
-            "                  .name = \"%s\",\n"
             "                  .create = %s_buffer_create,\n"
             "                  .destroy = %s_buffer_destroy,\n"
             "                  .size_of = %s_buffer_size,\n"
             "                  .max_item_bytes = %" PRIu64 ");\n\n",
-            n, n, n, n, n, n, s->decision->bytes);
+            n, n, n, n, n, s->decision->bytes);
     fprintf(s->stream,
             "static inline void %s_give(struct %s_buffer *buffer)\n{\n"
             "    %s_pool_put(buffer); /* over the cap: destroyed, not kept */\n}\n\n"
@@ -190,9 +189,7 @@ static void write_pool(const struct snippet *s)
     fprintf(s->stream, "#include <poolwise/pool.h>\n%s\n",
             s->zeroed ? "#include <string.h>\n" : "");
     write_type(s, s->decision->bytes);
-    fprintf(s->stream,
-            "PWISE_DEFINE_POOL(%s_pool, struct %s_block,\n                  .name = \"%s\");\n\n",
-            s->name, s->name, s->name);
+    fprintf(s->stream, "PWISE_DEFINE_POOL(%s_pool, struct %s_block);\n\n", s->name, s->name);
     fprintf(s->stream,
             "/* In place of %s. A reused item holds what its last user left%s. */\n"
             "static inline struct %s_block *%s_take(void)\n{\n"

@@ -95,6 +95,9 @@ static const struct verdict_threshold presets[THRESHOLD_COUNT] = {
     [THRESHOLD_SLAB_SPARSE] = ROW("slab-sparse", 2, 1, 1e6, "ratio",
                                   "SLAB hint: their pages hold this many times their bytes, or "
                                   "most neighbours are other sites'"),
+    [THRESHOLD_WRAPPER_SHARE] =
+        ROW("wrapper-share", 0.5, 0.01, 1, "share",
+            "a site of many sizes and paths with this share of all blocks may be a wrapper"),
 };
 
 struct verdict_thresholds *verdict_thresholds_create(void)

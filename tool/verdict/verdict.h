@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Facts, and measurements where there are any, to a verdict: the ladder. Pure: no files, no clock, no
- * printing. The ladder is described in docs/how-to-read-a-verdict.md, rung by rung.
+ * Facts, and measurements where there are any, to a verdict: the ladder. Pure: no files, no clock,
+ * no printing. The ladder is described in docs/how-to-read-a-verdict.md, rung by rung.
  */
 #pragma once
 
@@ -13,37 +13,38 @@
 #include "analyse.h"
 
 enum verdict_kind {
-    VERDICT_STACK,    /* never outlives its frame, small and bounded: a local variable */
-    VERDICT_TAIL,     /* too few, or too little CPU time: leave it */
-    VERDICT_CAP,      /* poolable, but rare outliers would inflate a pool: drop items above a size */
-    VERDICT_CLASSES,  /* poolable, by size classes */
-    VERDICT_PRESIZE,  /* grows by realloc: ask for the final size at once */
-    VERDICT_HOIST,    /* made and freed once per iteration: one block outside the loop does */
-    VERDICT_ARENA,    /* many blocks die together: free them together */
-    VERDICT_SLAB,     /* many small ones alive at once: packing may pay; only a trial can tell */
+    VERDICT_STACK,   /* never outlives its frame, small and bounded: a local variable */
+    VERDICT_TAIL,    /* too few, or too little CPU time: leave it */
+    VERDICT_CAP,     /* poolable, but rare outliers would inflate a pool: drop items above a size */
+    VERDICT_CLASSES, /* poolable, by size classes */
+    VERDICT_PRESIZE, /* grows by realloc: ask for the final size at once */
+    VERDICT_HOIST,   /* made and freed once per iteration: one block outside the loop does */
+    VERDICT_ARENA,   /* many blocks die together: free them together */
+    VERDICT_SLAB,    /* many small ones alive at once: packing may pay; only a trial can tell */
     VERDICT_RETAINED, /* lives long or to the end: state, not material for reuse */
     VERDICT_POOL,     /* a pool wins */
     VERDICT_LOSES,    /* measured: a pool does not win */
     VERDICT_COUNT,
 };
 
-const char *verdict_name(enum verdict_kind kind); /* "POOL" */
+const char *verdict_name(enum verdict_kind kind);    /* "POOL" */
 const char *verdict_meaning(enum verdict_kind kind); /* one sentence */
 
 /* Cost of one malloc+free pair and of one pool get+put pair of about this size on this machine. The
  * estimate comes from replay's calibration; a replay of the site's own events replaces it. */
 struct verdict_cost {
     double malloc_pair_ns, pool_pair_ns;
-    bool measured;            /* false: an estimate from the machine's calibration, and labelled so */
-    double saved_ci95[2];     /* share of the program's CPU time; only when measured */
+    bool measured;        /* false: an estimate from the machine's calibration, and labelled so */
+    double saved_ci95[2]; /* share of the program's CPU time; only when measured */
 };
 
-/* Every threshold of the ladder: one table, printed by --thresholds, each overridable by name=value. */
+/* Every threshold of the ladder: one table, printed by --thresholds, each overridable by
+ * name=value. */
 struct verdict_threshold {
-    const char *name;     /* "tail-rank" */
+    const char *name; /* "tail-rank" */
     double value, preset;
-    double low, high;     /* accepted range */
-    const char *unit;     /* "share", "bytes", "ns", "count", "" */
+    double low, high; /* accepted range */
+    const char *unit; /* "share", "bytes", "ns", "count", "ratio" */
     const char *meaning;
 };
 struct verdict_thresholds;
@@ -51,42 +52,48 @@ struct verdict_thresholds *verdict_thresholds_create(void); /* NULL: ENOMEM */
 void verdict_thresholds_destroy(struct verdict_thresholds *thresholds);
 /* "name=value"; 0, -EINVAL (not of that form, not a number), -ENOENT (no such name), -ERANGE */
 int verdict_thresholds_set(struct verdict_thresholds *thresholds, const char *assignment);
-size_t verdict_thresholds_list(const struct verdict_thresholds *thresholds, const struct verdict_threshold **ret_table);
+size_t verdict_thresholds_list(const struct verdict_thresholds *thresholds,
+                               const struct verdict_threshold **ret_table);
 
 /* What the ladder needs to know of names; filled by the command from symbols. */
 struct verdict_names {
     const char *function, *file, *module; /* file may be NULL */
     unsigned line;
-    const char *caller_function, *caller_file; /* nearest frame that is the user's own, when the site is in a system library; else NULL */
+    const char *caller_function, *caller_file; /* nearest frame that is the user's own, when the
+                                                  site is in a system library; else NULL */
     unsigned caller_line;
     const char *grow_function, *grow_file; /* where it is resized; NULL: never */
     unsigned grow_line;
-    bool system;         /* the site lies in libc or the like: not the user's to change */
-    const char *death_function; /* innermost frame that outlived most blocks: where an arena would live; NULL: unknown */
+    bool system;                /* the site lies in libc or the like: not the user's to change */
+    const char *death_function; /* innermost frame that outlived most blocks: where an arena would
+                                   live; NULL: unknown */
 };
 
 struct verdict {
     enum verdict_kind kind;
-    double upper_bound_share;  /* of the program's CPU time: blocks and growth steps x malloc+free pair, and the bytes that
-                                  growth moves; 0 when that time is unknown */
-    double saved_share;        /* predicted saving of what is advised; 0 for TAIL, RETAINED, LOSES */
-    uint64_t bytes;            /* the size the advice names: cap, item size, presize-to, stack size; 0: none */
-    bool estimated;            /* rests on the calibration, not on a replay of this site */
-    bool slab_hint;            /* facts that hint at SLAB; only a trial gives that verdict */
-    char *reason;              /* one line: the number that decided; never NULL */
-    char *evidence;            /* a paragraph: each rung and its number */
-    char *snippet;             /* paste-ready C, or NULL when there is nothing to write */
+    /* Of the program's CPU time: blocks and growth steps x malloc+free pair, and the bytes that
+     * growth moves; 0 when that time is unknown. */
+    double upper_bound_share;
+    double saved_share; /* predicted saving of what is advised; 0 for TAIL, RETAINED, LOSES */
+    uint64_t bytes; /* the size the advice names: cap, item size, presize-to, stack size; 0: none */
+    bool estimated; /* rests on the calibration, not on a replay of this site */
+    bool slab_hint; /* facts that hint at SLAB; only a trial gives that verdict */
+    char *reason;   /* one line: the number that decided; never NULL */
+    char *evidence; /* a paragraph: each rung and its number */
+    char *snippet;  /* paste-ready C, or NULL when there is nothing to write */
 };
 
 struct verdict_input {
     const struct analyse_site *site;
-    size_t rank;                      /* 0: most allocations */
+    size_t rank; /* 0: most allocations */
     struct verdict_names names;
     struct verdict_cost cost;
 };
 
 /* Judges all sites of a program together (ARENA and rank need the others). ret_verdicts has `count`
- * entries; free each with verdict_done. program_cpu_ns: without the recording's own; 0: unknown. 0 or -ENOMEM. */
-int verdict_judge(const struct verdict_thresholds *thresholds, const struct verdict_input *inputs, size_t count,
-                  const struct analyse_totals *totals, uint64_t program_cpu_ns, struct verdict *ret_verdicts);
+ * entries; free each with verdict_done. program_cpu_ns: without the recording's own; 0: unknown. 0
+ * or -ENOMEM. */
+int verdict_judge(const struct verdict_thresholds *thresholds, const struct verdict_input *inputs,
+                  size_t count, const struct analyse_totals *totals, uint64_t program_cpu_ns,
+                  struct verdict *ret_verdicts);
 void verdict_done(struct verdict *verdict);

@@ -94,6 +94,18 @@ static void weigh_sizes(const struct verdict_thresholds *thresholds, struct weig
               (size->max > w->cap || w->cap > HARMLESS_ITEM_BYTES);
 }
 
+/* One function that makes most blocks of the program, of all sizes, for many callers. */
+static bool looks_like_wrapper(const struct verdict_thresholds *thresholds,
+                               const struct analyse_totals *totals, const struct weighed *w)
+{
+    const struct analyse_site *site = w->facts;
+    double all = totals ? (double)totals->allocations : 0;
+    return !w->one_size && site->path_count == ANALYSE_STACKS &&
+           (double)site->paths[0].count < 0.5 * (double)site->allocations &&
+           share_of((double)site->allocations, all) >=
+               threshold(thresholds, THRESHOLD_WRAPPER_SHARE);
+}
+
 static void weigh_life(const struct verdict_thresholds *thresholds,
                        const struct analyse_totals *totals, struct weighed *w)
 {
@@ -205,6 +217,7 @@ int weigh(const struct verdict_thresholds *thresholds, const struct verdict_inpu
         w->share = share_of(w->cost_ns, (double)program_cpu_ns);
         weigh_frames(thresholds, w);
         weigh_sizes(thresholds, w);
+        w->hides_callers = looks_like_wrapper(thresholds, totals, w);
         weigh_pool(thresholds, (double)program_cpu_ns, w);
         weigh_life(thresholds, totals, w);
         weigh_density(thresholds, w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A site's facts boiled down to the numbers that the rungs compare: shares, costs, ranks. All finite.
+ * A site's facts boiled down to the numbers that the rungs compare: shares, costs, ranks. All
+ * finite.
  */
 #pragma once
 
@@ -11,10 +12,10 @@ struct weighed {
     const struct analyse_site *facts;
 
     double malloc_ns, pool_pair_ns; /* of input->cost; 0 when that is not a positive number */
-    double growth_ns;   /* its growth steps at the price of malloc+free, and what they copy */
-    double cost_ns;     /* all its pairs at the price of malloc+free, and growth_ns */
-    double share;       /* of the program's CPU time; 0 when that is unknown */
-    size_t best_rank;   /* the better of its places by allocations and by cost_ns; 0: first */
+    double growth_ns; /* its growth steps at the price of malloc+free, and what they copy */
+    double cost_ns;   /* all its pairs at the price of malloc+free, and growth_ns */
+    double share;     /* of the program's CPU time; 0 when that is unknown */
+    size_t best_rank; /* the better of its places by allocations and by cost_ns; 0: first */
 
     uint64_t placed;    /* blocks whose end is known: which frame, another thread, or never */
     bool frames_known;  /* enough of them to decide by */
@@ -23,24 +24,27 @@ struct weighed {
     double never_freed; /* share of all blocks */
     double cross_thread;
 
-    uint64_t largest;   /* bytes, growth included */
-    double outlier;     /* largest block at allocation / top of the densest window */
+    uint64_t largest; /* bytes, growth included */
+    double outlier;   /* largest block at allocation / top of the densest window */
     bool one_size;
-    bool wide;          /* a plain pool would be inflated by its largest items */
-    uint64_t cap;       /* bytes; a power of two that covers nearly all */
-    bool cap_covers;    /* p95 is within it, and it is no larger than a pool should keep */
+    bool wide;       /* a plain pool would be inflated by its largest items */
+    uint64_t cap;    /* bytes; a power of two that covers nearly all */
+    bool cap_covers; /* p95 is within it, and it is no larger than a pool should keep */
 
     bool grows;
     double grow_share, grow_steps;
     bool retained;
-    double life;        /* median lifetime as a share of the run; 0: unknown */
+    double life; /* median lifetime as a share of the run; 0: unknown */
+
+    bool hides_callers; /* looks like a wrapper that was not recognised */
 
     bool bursts;        /* candidate for an arena */
-    size_t arena_sites; /* sites like it, this one among them, whose blocks die under the same function */
+    size_t arena_sites; /* sites like it, this one among them, whose blocks die under the same
+                           function */
 
-    double hit_rate;    /* expected of a pool */
-    double pool_ns;     /* saved by a pool over the whole run; negative: lost */
-    double pool_share;  /* of the program's CPU time; 0 when that is unknown */
+    double hit_rate;   /* expected of a pool */
+    double pool_ns;    /* saved by a pool over the whole run; negative: lost */
+    double pool_share; /* of the program's CPU time; 0 when that is unknown */
     bool pool_wins;
     bool slab_hint;
 };

@@ -26,16 +26,18 @@ void pwise_pool_destroy(pwise_pool *pool);
 void *pwise_get(pwise_pool *pool);
 void pwise_put(pwise_pool *pool, void *item);
 
-#define PWISE_DEFINE_POOL(name, type, ...)                                                         \
-    extern pwise_pool *name##_object;                                                              \
-    static const struct pwise_options name##_options = {.item_size = sizeof(type), __VA_ARGS__};   \
-    static inline type *name##_get(void)                                                           \
+#define PWISE_DEFINE_POOL(...) PWISE_DEFINE_POOL_(__VA_ARGS__, )
+#define PWISE_DEFINE_POOL_(pool_name, type, ...)                                                   \
+    extern pwise_pool *pool_name##_object;                                                         \
+    static const struct pwise_options pool_name##_options = {                                      \
+        .name = #pool_name, .item_size = sizeof(type), __VA_ARGS__};                               \
+    static inline type *pool_name##_get(void)                                                      \
     {                                                                                              \
-        (void)name##_options;                                                                      \
-        return pwise_get(name##_object);                                                           \
+        (void)pool_name##_options;                                                                 \
+        return pwise_get(pool_name##_object);                                                      \
     }                                                                                              \
-    static inline void name##_put(type *item)                                                      \
+    static inline void pool_name##_put(type *item)                                                 \
     {                                                                                              \
-        pwise_put(name##_object, item);                                                            \
+        pwise_put(pool_name##_object, item);                                                       \
     }                                                                                              \
-    struct name##_end_of_definition
+    struct pool_name##_end_of_definition
