@@ -74,6 +74,8 @@ static PREFETCHES void prefetch_first(const struct analyse *a, const struct trac
 
 static PREFETCHES void prefetch_second(const struct analyse *a, const struct trace_event *event)
 {
+    if (event->stack < a->node_count)
+        __builtin_prefetch(&a->nodes[a->nodes[event->stack].parent]);
     if (event->kind == TRACE_ALLOC) {
         if (event->stack < a->node_count && a->nodes[event->stack].seat != ANALYSE_NONE)
             __builtin_prefetch(&a->seats[a->nodes[event->stack].seat], 1);

@@ -82,9 +82,7 @@ struct distribution_range {
 };
 
 int distribution_add(struct distribution *d, uint64_t value);
-uint32_t distribution_bucket(uint64_t value);
-/* For a distribution that is only ever added to by bucket: count, min, max and sum are the caller's. */
-int distribution_bucket_add(struct distribution *d, uint32_t bucket, uint64_t count);
+int distribution_add_bucketed(struct distribution *d, uint64_t value); /* never exact */
 void distribution_done(struct distribution *d);
 /* Ascending; *ret_ranges is the caller's to free (NULL when empty). 0 or -ENOMEM. */
 int distribution_ranges(const struct distribution *d, struct distribution_range **ret_ranges,
@@ -227,7 +225,7 @@ struct site {
     uint32_t *sizes; /* size_count logged; one of 4 GiB or more goes to its distribution at once */
 
     uint32_t size_count, size_capacity, lifetime_count, lifetime_capacity;
-    uint64_t *lifetimes; /* lifetime_count logged: ns << 16 | bucket of the age in allocations */
+    uint64_t *lifetimes; /* lifetime_count logged: ns << 24 | age in allocations */
     uint64_t max_live_in_instance;
     uint64_t freed_by_other_thread, freed_in_burst, pool_drops;
     uint64_t first_ns;
@@ -253,6 +251,7 @@ enum {
     BLOCK_RESIZED = 4,
     BLOCK_TRUNCATED = 8,
     BLOCK_SEATED = 16,  /* counted in its seat */
+    BLOCK_SAMPLED = 64, /* counted in pages */
     BLOCK_MARKED = 32,  /* shape.c: resized by the function that made it */
 };
 
@@ -326,14 +325,30 @@ void nodes_done(struct analyse *a);
 int sites_of_path(struct analyse *a, uint32_t path, uint32_t *ret_site);
 int sites_lane(struct analyse *a, uint32_t site, uint32_t thread, uint32_t *ret_lane);
 int sites_seat_slow(struct analyse *a, uint32_t stack, uint32_t thread, uint32_t *ret_seat);
-int site_log_size(struct site *site, uint64_t size);
-int site_log_lifetime(struct site *site, uint64_t ns, uint64_t clock);
+int site_log_size_slow(struct site *site, uint64_t size);
+int site_log_lifetime_slow(struct site *site, uint64_t ns, uint64_t clock);
 int site_logs_empty(struct site *site);
+
+static inline int site_log_size(struct site *site, uint64_t size)
+{
+    if (size > UINT32_MAX || site->size_count == site->size_capacity)
+        return site_log_size_slow(site, size);
+    site->sizes[site->size_count++] = (uint32_t)size;
+    return 0;
+}
+
+static inline int site_log_lifetime(struct site *site, uint64_t ns, uint64_t clock)
+{
+    if (ns >> 40 || clock >> 24 || site->lifetime_count == site->lifetime_capacity)
+        return site_log_lifetime_slow(site, ns, clock);
+    site->lifetimes[site->lifetime_count++] = ns << 24 | clock;
+    return 0;
+}
 void sites_done(struct analyse *a);
 
 /* blocks.c */
 int blocks_event(struct analyse *a, const struct trace_event *event);
-int blocks_slot(struct analyse *a, uint32_t number, struct block **ret_block);
+int blocks_slot_slow(struct analyse *a, uint32_t number, struct block **ret_block);
 int blocks_finish(struct analyse *a); /* what is still live */
 void blocks_done(struct analyse *a);
 
@@ -347,6 +362,16 @@ void results_done(struct analyse *a);
 static inline struct block *block_at(const struct analyse *a, uint32_t number)
 {
     return &a->chunks[number >> BLOCK_CHUNK_SHIFT][number & (BLOCK_CHUNK - 1)];
+}
+
+/* The block that a new allocation with this number becomes. 0, -EBADMSG or -ENOMEM. */
+static inline int blocks_slot(struct analyse *a, uint32_t number, struct block **ret_block)
+{
+    if (number < a->block_count && !(block_at(a, number)->flags & BLOCK_LIVE)) {
+        *ret_block = block_at(a, number);
+        return 0;
+    }
+    return blocks_slot_slow(a, number, ret_block);
 }
 
 static inline bool code_is_wrapper(const struct analyse *a, const struct code *code)
