@@ -61,8 +61,8 @@ static bool event_is_valid(const struct analyse *a, const struct trace_event *ev
 #define PREFETCHES __attribute__((always_inline)) inline
 
 /*
- * An event's lines depend on each other: node, then seat, then site; or block, then site. Each step is
- * fetched some events ahead of the one that reads it.
+ * An event's lines depend on each other: node, then seat, then site; or block, then site. Each step
+ * is fetched some events ahead of the one that reads it.
  */
 static PREFETCHES void prefetch_first(const struct analyse *a, const struct trace_event *event)
 {

@@ -44,8 +44,8 @@ static bool page_is_sampled(uint64_t page)
     return hash_u64(page) >> 60 == 0;
 }
 
-/* A block counts on the page of its first byte; further pages of a large one are its own and need no
- * table. */
+/* A block counts on the page of its first byte; further pages of a large one are its own and need
+ * no table. */
 static uint64_t extra_pages(uint64_t size)
 {
     return size ? (size - 1) >> 12 : 0;
@@ -93,7 +93,8 @@ static void live_shrinks(struct analyse *a, struct site *site, uint64_t bytes)
 
 /* ---- allocation ---- */
 
-/* Whether the allocation's activation, and its caller's, are the ones of the seat's last allocation. */
+/* Whether the allocation's activation, and its caller's, are the ones of the seat's last
+ * allocation. */
 static void seat_takes(struct site *site, struct seat *seat, const struct thread *thread)
 {
     uint32_t home = seat->home, caller = home ? home - 1u : 0;
@@ -250,7 +251,8 @@ static bool request_ended(const struct analyse *a, const struct block *block)
 }
 
 /* Into the simulated pool of the thread that frees. */
-static int pool_put(struct analyse *a, struct site *site, const struct block *block, uint32_t thread)
+static int pool_put(struct analyse *a, struct site *site, const struct block *block,
+                    uint32_t thread)
 {
     uint32_t lane = a->seats[block->seat].lane;
     if (thread != block->thread) {

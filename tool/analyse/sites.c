@@ -15,8 +15,7 @@ static int site_create(struct analyse *a, uint32_t path, uint32_t skip, bool sha
     struct site *site = aligned_alloc(_Alignof(struct site), sizeof *site);
     if (!site)
         return -ENOMEM;
-    *site = (struct site){
-        .path = path, .skip = (uint16_t)skip, .shape_wrapper = shape_wrapper};
+    *site = (struct site){.path = path, .skip = (uint16_t)skip, .shape_wrapper = shape_wrapper};
     a->sites[a->site_count] = site;
     *ret_site = a->site_count++;
     return 0;
@@ -56,8 +55,8 @@ int sites_of_path(struct analyse *a, uint32_t path, uint32_t *ret_site)
     int result = nodes_skip(a, path);
     if (result)
         return result;
-    /* The key is built outside in, so that sites whose outer codes agree share them. Walking up anew
-     * for each frame costs the square of a handful of wrappers, once. */
+    /* The key is built outside in, so that sites whose outer codes agree share them. Walking up
+     * anew for each frame costs the square of a handful of wrappers, once. */
     uint32_t skip = a->paths[path].skip, chain = 0;
     bool shape_wrapper = false;
     for (uint32_t frames = skip + 1; frames--;) {
