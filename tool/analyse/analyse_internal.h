@@ -2,15 +2,16 @@
 /*
  * The state behind analyse.h, shared by the files of this room.
  *
- * code      one return address in one file, however often that file is loaded: (module file,
- * offset) path      a call path without slots: a node of the tree of codes, shared by all threads
- * node      a frame instance as the trace defines it; its path is what several threads have in
- * common level     one depth of a thread's present stack: the node there, and since when it has
- * been there clock     allocations a thread has made so far; what "since" and ages are measured in
- * home      the depth whose node holds the return address out of the site's function: while that
- * node stays in place, so does the activation of that function (0: above the outermost frame) lane
- * a site on one thread: holds the simulated pool seat      a lane at one home depth: exactly one
- * activation sits there at a time block     a live allocation
+ * code      one return address in one file, however often that file is loaded
+ * path      a call path without slots: a node of the tree of codes, shared by all threads
+ * node      a frame instance as the trace defines it; several threads' have a path in common
+ * level     one depth of a thread's present stack: the node there, and since when
+ * clock     allocations a thread has made so far; what "since" and ages are measured in
+ * home      the depth of the node that holds the return address out of the site's function:
+ *           as long as that node stays, so does the function's activation (0: outermost)
+ * lane      a site on one thread: holds the simulated pool
+ * seat      a lane at one home depth: exactly one activation sits there at a time
+ * block     a live allocation
  *
  * Events touch only arrays indexed by these dense numbers. Hashing happens where something is seen
  * for the first time, when a thread frees what another made, and for one page in sixteen.

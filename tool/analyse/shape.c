@@ -9,10 +9,10 @@
  *     return addresses see at most 1.05 allocations an activation. Not all, because a loop around a
  *     call cannot be told from a loop inside it (see thread_enter), and callers loop;
  *   - its blocks outlive it: at most 0.5 % die while it is active;
- *   - the size is its caller's choice: at least 4 sizes, none above 90 % of its allocations. This
- * is what tells it from a constructor, which also returns what it allocates, but of one size;
- *   - it does not also resize its blocks: at most 20 % of them. This is what tells it from the
- * function that grows a string or a vector.
+ *   - the size is its caller's choice: at least 4 sizes, none above 90 % of its
+ *     allocations: unlike a constructor, which also returns what it allocates, but of one size;
+ *   - it does not also resize its blocks: at most 20 % of them: unlike the function that grows
+ *     a string or a vector.
  *
  * Limits. A wrapper of realloc that also resizes is not found, nor one used for one size only. A
  * constructor of things whose size varies (a name stored in the same block), called from many
