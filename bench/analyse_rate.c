@@ -2,10 +2,11 @@
 /*
  * How many events a second the analysis takes through its sink, and in how much memory.
  *
- * The stream is made up: 1000 functions that allocate from two places, a tree of about 50,000 stack nodes of depth 5 to
- * 30, sites and sizes with a few common and many rare ones, and blocks that mostly die young, or at
- * random, around a chosen number of live ones. It is made in batches as a reader would hand them over;
- * only the sink's time counts. One core; the median of the runs is the figure.
+ * The stream is made up: 1000 functions that allocate from two places, a tree of about 50,000 stack
+ * nodes of depth 5 to 30, sites and sizes with a few common and many rare ones, and blocks that
+ * mostly die young, or at random, around a chosen number of live ones. It is made in batches as a
+ * reader would hand them over; only the sink's time counts. One core; the median of the runs is the
+ * figure.
  *
  *     analyse_rate [LIVE_BLOCKS [EVENTS [RUNS]]]
  */
@@ -69,8 +70,9 @@ static void tree_make(struct stream *s, const struct trace_sink *sink)
         uint32_t parent = 0;
         if (i > THREADS) {
             do
-                parent = random_next(s) % 4 ? i - 1 - (uint32_t)(random_next(s) % (i < 200 ? i - 1 : 199))
-                                            : 1 + (uint32_t)(random_next(s) % (i - 1));
+                parent = random_next(s) % 4
+                             ? i - 1 - (uint32_t)(random_next(s) % (i < 200 ? i - 1 : 199))
+                             : 1 + (uint32_t)(random_next(s) % (i - 1));
             while (!parent || s->depths[parent] >= DEPTH_TOP);
         }
         s->parents[i] = parent;
@@ -94,8 +96,8 @@ static void tree_make(struct stream *s, const struct trace_sink *sink)
                                   .thread = s->threads[i],
                                   .module = 0,
                                   .slot = 0x7ffff0000000 - s->depths[i] * 96,
-                                  .address = (uint64_t)s->functions[i] << 12 |
-                                             (random_next(s) % 2) << 4};
+                                  .address = (uint64_t)s->functions[i] << 12 | (random_next(s) % 2)
+                                                                                   << 4};
         if (sink->nodes(sink->context, &node, 1))
             abort();
     }
@@ -106,15 +108,13 @@ static uint32_t stack_next(struct stream *s, uint32_t thread)
 {
     uint32_t at = s->here[thread];
     if (!at || random_next(s) % 32 == 0)
-        return s->here[thread] =
-                   s->leaves[thread][random_next(s) % s->leaf_count[thread]];
+        return s->here[thread] = s->leaves[thread][random_next(s) % s->leaf_count[thread]];
     if (random_next(s) % 4 == 0)
         return at;
     for (uint32_t up = 1 + (uint32_t)(random_next(s) % 4); up-- && s->depths[at] > 2;)
         at = s->parents[at];
     while (s->first_child[at]) {
-        uint32_t pick =
-            random_next(s) % 2 ? 0 : (uint32_t)(random_next(s) % s->child_count[at]);
+        uint32_t pick = random_next(s) % 2 ? 0 : (uint32_t)(random_next(s) % s->child_count[at]);
         for (at = s->first_child[at]; pick--;)
             at = s->next_child[at];
     }

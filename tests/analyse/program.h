@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A made-up program: threads with a real call stack, whose allocations go to an analysis as the recorder
- * would report them. Function f's code is [f * 0x1000, f * 0x1000 + 0xfff]; a place is an offset in it.
+ * A made-up program: threads with a real call stack, whose allocations go to an analysis as the
+ * recorder would report them. Function f's code is [f * 0x1000, f * 0x1000 + 0xfff]; a place is an
+ * offset in it.
  */
 #pragma once
 
@@ -20,9 +21,9 @@
 #define PROGRAM_NODES   65536
 #define PROGRAM_BLOCKS  65536
 
-#define WRAPPER_FIRST 0xa0 /* functions 0xa0..0xaf are wrappers by name */
-#define SYSTEM_FIRST  0xc0 /* functions 0xc0..0xcf are the system's */
-#define REQUEST       0x77 /* the request function, when requests are asked for */
+#define WRAPPER_FIRST   0xa0 /* functions 0xa0..0xaf are wrappers by name */
+#define SYSTEM_FIRST    0xc0 /* functions 0xc0..0xcf are the system's */
+#define REQUEST         0x77 /* the request function, when requests are asked for */
 
 struct program {
     struct analyse *analyse;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Distributions against sorting and brute force, over random data of several shapes, seeds fixed. */
+/* Distributions against sorting and brute force, over random data of several shapes, fixed seeds. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,8 +46,8 @@ static uint64_t random_value(enum shape shape)
 }
 
 /*
- * Most values in a window [s, 2s], s each value. With narrow, in [s + s/32, 2s) instead: what is left
- * of it when only whole buckets count.
+ * Most values in a window [s, 2s], s each value. With narrow, in [s + s/32, 2s) instead: what is
+ * left of it when only whole buckets count.
  */
 static uint64_t brute_window(const uint64_t *sorted, size_t count, bool narrow)
 {
@@ -72,10 +72,10 @@ static uint64_t brute_classes(const uint64_t *sorted, size_t count)
 {
     uint64_t classes[65] = {0}, held = 0, used = 0;
     for (size_t i = 0; i < count; i++) {
-        uint32_t class = 0;
-        while (class < 64 && sorted[i] > UINT64_C(1) << class)
-            class++;
-        classes[class]++;
+        uint32_t rank = 0;
+        while (rank < 64 && sorted[i] > UINT64_C(1) << rank)
+            rank++;
+        classes[rank]++;
     }
     qsort(classes, 65, sizeof *classes, compare);
     while (held * 1000 < count * 999)
@@ -243,8 +243,10 @@ static void pages_against_counting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_data),     cmocka_unit_test(edges),
-        cmocka_unit_test(at_the_edge_of_exactness), cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(random_data),
+        cmocka_unit_test(edges),
+        cmocka_unit_test(at_the_edge_of_exactness),
+        cmocka_unit_test(nothing_at_all),
         cmocka_unit_test(pages_against_counting),
     };
     return cmocka_run_group_tests_name("analyse distribution", tests, NULL, NULL);

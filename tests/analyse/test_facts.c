@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Counts, sizes, growth, bursts, the simulated pool, pages, and codes that are one in several modules. */
+/* Counts, sizes, growth, bursts, the simulated pool, pages, and codes that are one in several
+ * modules. */
 #include "program.h"
 
 #include <math.h>
@@ -130,7 +131,7 @@ static void growth_chains(void **state)
     program_call(p, 0, 0x18, WRAPPER_FIRST);
     program_resize(p, 0, 0x24, two, 200, false); /* still live at the end */
     program_return(p, 0);
-    program_alloc(p, 0, 0x20, 8);                /* no chain */
+    program_alloc(p, 0, 0x20, 8); /* no chain */
     program_finish(p);
     const struct analyse_site *site = program_site(p, F, 0x20);
     assert_int_equal(site->grow.chains, 2);
@@ -242,7 +243,8 @@ static void modules_that_are_one_file_are_one(void **state)
     struct program *p = program_create(MAIN, NULL);
     uint32_t child = program_process(p), execed = program_process(p);
     uint32_t threads[] = {0, program_thread(p, child, MAIN), program_thread(p, execed, MAIN)};
-    uint32_t modules[] = {program_module(p, 0, 0x1000000, 7), program_module(p, child, 0x1000000, 7),
+    uint32_t modules[] = {program_module(p, 0, 0x1000000, 7),
+                          program_module(p, child, 0x1000000, 7),
                           program_module(p, execed, 0x5000000, 7)};
     static const uint64_t biases[] = {0x1000000, 0x1000000, 0x5000000};
     for (int i = 0; i < 3; i++) {

@@ -79,10 +79,10 @@ static void bad_nodes(void **state)
 {
     (void)state;
     static const struct trace_node bad[] = {
-        {.id = 0, .module = TRACE_NO_MODULE},               /* the root again */
-        {.id = 3, .module = TRACE_NO_MODULE},               /* one left out */
-        {.id = 1, .module = TRACE_NO_MODULE},               /* known */
-        {.id = 2, .module = TRACE_NO_MODULE, .parent = 2},  /* its own parent */
+        {.id = 0, .module = TRACE_NO_MODULE},              /* the root again */
+        {.id = 3, .module = TRACE_NO_MODULE},              /* one left out */
+        {.id = 1, .module = TRACE_NO_MODULE},              /* known */
+        {.id = 2, .module = TRACE_NO_MODULE, .parent = 2}, /* its own parent */
         {.id = 2, .module = TRACE_NO_MODULE, .parent = 7},
         {.id = 2, .module = TRACE_NO_MODULE, .thread = 9},
         {.id = 2, .module = TRACE_NO_MODULE, .parent = 1, .thread = 1}, /* of another thread */
@@ -227,7 +227,8 @@ static void no_events(void **state)
     analyse_destroy(NULL);
 }
 
-/* Random events, most of them nonsense: whatever comes, nothing is read or written out of bounds. */
+/* Random events, most of them nonsense: whatever comes, nothing is read or written out of bounds.
+ */
 static void random_events(void **state)
 {
     (void)state;

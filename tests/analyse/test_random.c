@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random programs whose activations are known, compared with what the analysis makes of their events:
- * where blocks died, how many instances allocated, how many blocks lived at once.
+ * Random programs whose activations are known, compared with what the analysis makes of their
+ * events: where blocks died, how many instances allocated, how many blocks lived at once.
  *
  * After each return the caller shows itself by an event, which is what the trace needs to tell two
  * activations apart (see thread_enter).
@@ -221,7 +221,8 @@ static void run(uint64_t seed, uint32_t prefix_events)
     for (int i = 0; i < 4000; i++)
         step(w);
     program_finish(w->p);
-    /* Were a made-up function taken for a wrapper, the sites would not be the ones compared with. */
+    /* Were a made-up function taken for a wrapper, the sites would not be the ones compared with.
+     */
     assert_int_equal(analyse_totals(w->p->analyse)->wrappers_by_shape, 0);
     compare(w);
     program_destroy(w->p);

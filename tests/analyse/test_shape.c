@@ -21,8 +21,8 @@ static struct program *create(uint32_t prefix_events)
 }
 
 /*
- * Each of CALLERS functions calls `function` from two places, and it allocates `blocks` times; all is
- * freed by main. size(i) for the i-th allocation.
+ * Each of CALLERS functions calls `function` from two places, and it allocates `blocks` times; all
+ * is freed by main. size(i) for the i-th allocation.
  */
 static void use(struct program *p, uint32_t function, int blocks, uint64_t (*size)(int))
 {

@@ -57,11 +57,14 @@ static bool event_is_valid(const struct analyse *a, const struct trace_event *ev
            (event->stack == TRACE_NO_STACK || a->nodes[event->stack].thread == event->thread);
 }
 
+/* gcc takes a function that only prefetches for one without effect, and drops calls of it. */
+#define PREFETCHES __attribute__((always_inline)) inline
+
 /*
- * An event's lines depend on each other: node, then seat, then site; or block, then site. Each step is
- * fetched some events ahead of the one that reads it.
+ * An event's lines depend on each other: node, then seat, then site; or block, then site. Each step
+ * is fetched some events ahead of the one that reads it.
  */
-static void prefetch_first(const struct analyse *a, const struct trace_event *event)
+static PREFETCHES void prefetch_first(const struct analyse *a, const struct trace_event *event)
 {
     if (event->block < a->block_count)
         __builtin_prefetch(block_at(a, event->block), 1);
@@ -69,8 +72,10 @@ static void prefetch_first(const struct analyse *a, const struct trace_event *ev
         __builtin_prefetch(&a->nodes[event->stack], 1);
 }
 
-static void prefetch_second(const struct analyse *a, const struct trace_event *event)
+static PREFETCHES void prefetch_second(const struct analyse *a, const struct trace_event *event)
 {
+    if (event->stack < a->node_count)
+        __builtin_prefetch(&a->nodes[a->nodes[event->stack].parent]);
     if (event->kind == TRACE_ALLOC) {
         if (event->stack < a->node_count && a->nodes[event->stack].seat != ANALYSE_NONE)
             __builtin_prefetch(&a->seats[a->nodes[event->stack].seat], 1);
@@ -85,7 +90,7 @@ static void prefetch_second(const struct analyse *a, const struct trace_event *e
     }
 }
 
-static void prefetch_third(const struct analyse *a, const struct trace_event *event)
+static PREFETCHES void prefetch_third(const struct analyse *a, const struct trace_event *event)
 {
     if (event->kind == TRACE_ALLOC) {
         if (event->stack < a->node_count && a->nodes[event->stack].seat != ANALYSE_NONE) {

@@ -43,7 +43,8 @@ struct analyse_options {
 #define ANALYSE_STACKS 4  /* call paths kept per site: the most frequent */
 #define ANALYSE_PERCENTILES 7
 
-/* A histogram of 64-bit values: exact for few distinct values, 1/32 wide buckets beyond. */
+/* A histogram of 64-bit values. min, max and sum are exact. Percentiles of sizes are exact up to 512 distinct
+ * values; beyond, and for lifetimes above 64, they are the upper edge of a bucket 1/32 wide. */
 struct analyse_distribution {
     uint64_t count, min, max;
     double sum;
@@ -59,8 +60,8 @@ struct analyse_path {      /* a call path, as return addresses */
 
 struct analyse_site {
     uint32_t number;        /* dense, in order of first appearance */
-    uint32_t module;        /* of the site's own return address */
-    uint64_t address;
+    uint32_t module;        /* of the site's own return address; as first seen, where several modules are one file */
+    uint64_t address;       /* 0 in TRACE_NO_MODULE: all allocations with no stack, one site */
     uint64_t function;      /* the resolver's id */
     uint32_t wrappers;      /* frames skipped below: paths[i].addresses[wrappers] == address */
     bool shape_wrapper;     /* one of those was recognised by its shape, not its name */
@@ -94,7 +95,7 @@ struct analyse_site {
     uint64_t in_request;               /* made inside a request */
 
     /* Instances: how often the site's function, and its caller, were active when allocating. */
-    uint64_t instances[2];     /* distinct frames at level 0 and 1 that allocated here */
+    uint64_t instances[2];     /* distinct frames at level 0 and 1 that allocated here; 0: the frames are not known */
     uint64_t max_live_in_instance; /* most blocks of the site alive at once that one level-0 instance made */
 
     /* Growth: chains are blocks resized at least once. */
@@ -130,7 +131,9 @@ struct analyse_totals {
 struct analyse *analyse_create(const struct analyse_options *options);
 void analyse_destroy(struct analyse *analyse);
 
-/* The sink to feed; owned by analyse. A callback returns -ENOMEM or, for input that breaks the model's rules, -EBADMSG. */
+/* The sink to feed; owned by analyse. A callback returns -ENOMEM or, for input that breaks the model's rules, -EBADMSG.
+ * After an error nothing more is taken, and every callback and analyse_finish return that error; after finish: -EINVAL.
+ * Held-back events are checked when the prefix ends, so their error may come late. */
 const struct trace_sink *analyse_sink(struct analyse *analyse);
 
 /* After the last event: judges held-back events and finishes the facts. 0 or -errno. */

@@ -2,19 +2,19 @@
 /*
  * The state behind analyse.h, shared by the files of this room.
  *
- * code      one return address in one file, however often that file is loaded: (module file, offset)
+ * code      one return address in one file, however often that file is loaded
  * path      a call path without slots: a node of the tree of codes, shared by all threads
- * node      a frame instance as the trace defines it; its path is what several threads have in common
- * level     one depth of a thread's present stack: the node there, and since when it has been there
+ * node      a frame instance as the trace defines it; several threads' have a path in common
+ * level     one depth of a thread's present stack: the node there, and since when
  * clock     allocations a thread has made so far; what "since" and ages are measured in
- * home      the depth whose node holds the return address out of the site's function: while that node
- *           stays in place, so does the activation of that function (0: above the outermost frame)
+ * home      the depth of the node that holds the return address out of the site's function:
+ *           as long as that node stays, so does the function's activation (0: outermost)
  * lane      a site on one thread: holds the simulated pool
  * seat      a lane at one home depth: exactly one activation sits there at a time
  * block     a live allocation
  *
- * Events touch only arrays indexed by these dense numbers. Hashing happens where something is seen for
- * the first time, when a thread frees what another made, and for one page in sixteen.
+ * Events touch only arrays indexed by these dense numbers. Hashing happens where something is seen
+ * for the first time, when a thread frees what another made, and for one page in sixteen.
  */
 #pragma once
 
@@ -37,11 +37,11 @@ struct map {
     struct map_entry {
         uint64_t key;
         uint32_t value; /* + 1; 0: empty */
-    } *entries;
+    } * entries;
     uint32_t mask, used;
 };
 
-uint32_t map_find(const struct map *map, uint64_t key); /* ANALYSE_NONE: absent */
+uint32_t map_find(const struct map *map, uint64_t key);     /* ANALYSE_NONE: absent */
 int map_add(struct map *map, uint64_t key, uint32_t value); /* key must be absent */
 void map_done(struct map *map);
 
@@ -61,8 +61,8 @@ static inline uint64_t hash_u64(uint64_t key)
 
 /*
  * Exact while there are at most exact_max distinct values, then log-linear buckets. A bucket holds
- * (low, high] with high a multiple of 1/32 of its octave, so a power of two is the top of its bucket
- * and stands for itself.
+ * (low, high] with high a multiple of 1/32 of its octave, so a power of two is the top of its
+ * bucket and stands for itself.
  *
  * count == sum of all values' counts; exact and groups are never both set.
  */
@@ -71,7 +71,7 @@ struct distribution {
     double sum;
     struct distribution_value {
         uint64_t value, count; /* count 0: empty */
-    } *exact;
+    } * exact;
     uint64_t **groups; /* of DISTRIBUTION_SUB buckets each, made when first hit */
     uint32_t distinct, mask;
 };
@@ -82,9 +82,7 @@ struct distribution_range {
 };
 
 int distribution_add(struct distribution *d, uint64_t value);
-uint32_t distribution_bucket(uint64_t value);
-/* For a distribution that is only ever added to by bucket: count, min, max and sum are the caller's. */
-int distribution_bucket_add(struct distribution *d, uint32_t bucket, uint64_t count);
+int distribution_add_bucketed(struct distribution *d, uint64_t value); /* never exact */
 void distribution_done(struct distribution *d);
 /* Ascending; *ret_ranges is the caller's to free (NULL when empty). 0 or -ENOMEM. */
 int distribution_ranges(const struct distribution *d, struct distribution_range **ret_ranges,
@@ -92,8 +90,8 @@ int distribution_ranges(const struct distribution *d, struct distribution_range 
 /* Percentiles by nearest rank; a bucket answers with its upper edge: at most 1/32 too high. */
 void distribution_summary(const struct distribution *d, const struct distribution_range *ranges,
                           size_t count, struct analyse_distribution *ret);
-/* Share in the densest [s, 2s]. Exact while the distribution is; else it counts whole buckets only and
- * so is at least the share of the densest [s, 2s) that begins on a bucket edge. */
+/* Share in the densest [s, 2s]. Exact while the distribution is; else it counts whole buckets only
+ * and so is at least the share of the densest [s, 2s) that begins on a bucket edge. */
 double distribution_window(const struct distribution *d, const struct distribution_range *ranges,
                            size_t count, uint64_t *ret_low);
 /* The fewest power-of-two classes (half open below: (2^k, 2^(k+1)]) that hold 99.9 %. */
@@ -106,7 +104,7 @@ struct pages {
     struct page {
         uint64_t page;
         uint32_t site, blocks; /* blocks 0: empty */
-    } *entries;
+    } * entries;
     uint32_t mask, used;
 };
 
@@ -117,7 +115,7 @@ void pages_done(struct pages *pages);
 /* ---- nodes.c ---- */
 
 struct code {
-    uint32_t module; /* as the trace first named it: what resolver and report are given */
+    uint32_t module;   /* as the trace first named it: what resolver and report are given */
     uint32_t function; /* index; ANALYSE_NONE: not asked yet */
     uint64_t address;
     bool wrapper; /* by name */
@@ -132,8 +130,8 @@ struct function {
 
 struct path {
     uint32_t parent, code;
-    uint32_t site; /* when an event's stack ends here; ANALYSE_NONE: not asked yet */
-    uint16_t skip; /* wrapper frames from here up to the site's; PATH_UNKNOWN: not asked yet */
+    uint32_t site;    /* when an event's stack ends here; ANALYSE_NONE: not asked yet */
+    uint16_t skip;    /* wrapper frames from here up to the site's; PATH_UNKNOWN: not asked yet */
     uint16_t request; /* depth of the outermost frame inside the request function; 0: none */
     uint64_t allocations; /* complete only once the nodes' are added, in results.c */
 };
@@ -151,14 +149,16 @@ _Static_assert(sizeof(struct node) == 24, "nodes are many, and every event reads
 
 struct level {
     uint32_t node;
-    uint64_t since; /* the first clock at which a new allocation is younger; never falls with depth */
+    uint64_t
+        since; /* the first clock at which a new allocation is younger; never falls with depth */
 };
 
 struct thread {
-    struct level *levels; /* [1, length] is the stack at the last event with one; [0] never changes */
+    struct level
+        *levels; /* [1, length] is the stack at the last event with one; [0] never changes */
     uint32_t length, capacity;
     uint32_t process;
-    uint32_t run; /* frees since the last allocation */
+    uint32_t run;          /* frees since the last allocation */
     uint32_t unknown_seat; /* for allocations with no stack */
     uint64_t clock;
     uint32_t run_sites[ANALYSE_BURST - 1]; /* of the run, until it is long enough to be a burst */
@@ -179,7 +179,7 @@ struct module_file {
 
 /* ---- sites.c ---- */
 
-struct chain { /* a site's key: its own code, then its wrappers' inwards */
+struct chain {     /* a site's key: its own code, then its wrappers' inwards */
     uint32_t site; /* ANALYSE_NONE: only a part of longer ones */
 };
 
@@ -192,7 +192,7 @@ struct seat {
     uint32_t lane, site;
     uint32_t generation; /* counts activations */
     uint16_t home;
-    bool known; /* home's node is known: not above a truncated stack */
+    bool known;          /* home's node is known: not above a truncated stack */
     uint32_t live;       /* blocks of the present activation */
     uint64_t last_clock; /* of the last allocation here; 0: none */
 };
@@ -204,19 +204,23 @@ struct site_growth {
     struct {
         uint32_t code;
         uint64_t count;
-    } callers[ANALYSE_REALLOCERS]; /* exact up to so many, then the rarest gives way (space saving) */
+    } callers[ANALYSE_REALLOCERS]; /* exact up to so many, then the rarest gives way (space saving)
+                                    */
     uint32_t caller_count;
 };
 
 #define SITE_LOG_LOW 8u
-#define SITE_LOG_TOP 512u /* a busy site's: the longer, the less often its tables come into the cache */
+#define SITE_LOG_TOP                                                                               \
+    512u /* a busy site's: the longer, the less often its tables come into the cache */
 
 /*
  * Laid out by cache line, because sites together are larger than a core's own cache: an allocation
- * touches the first three lines and its log's end, a free the first, the third, the fourth and its log's.
- * Values for the distributions wait in short logs and go in together, while the tables are near.
+ * touches the first three lines and its log's end, a free the first, the third, the fourth and its
+ * log's. Values for the distributions wait in short logs and go in together, while the tables are
+ * near.
  *
- * frees == allocations - live; allocations not by malloc are in calls[], those by malloc are the rest.
+ * frees == allocations - live; allocations not by malloc are in calls[], those by malloc are the
+ * rest.
  */
 struct site {
     _Alignas(64) uint64_t live;
@@ -227,7 +231,7 @@ struct site {
     uint32_t *sizes; /* size_count logged; one of 4 GiB or more goes to its distribution at once */
 
     uint32_t size_count, size_capacity, lifetime_count, lifetime_capacity;
-    uint64_t *lifetimes; /* lifetime_count logged: ns << 16 | bucket of the age in allocations */
+    uint64_t *lifetimes; /* lifetime_count logged: ns << 24 | age in allocations */
     uint64_t max_live_in_instance;
     uint64_t freed_by_other_thread, freed_in_burst, pool_drops;
     uint64_t first_ns;
@@ -249,10 +253,11 @@ struct site {
 
 enum {
     BLOCK_LIVE = 1,
-    BLOCK_STACK = 2,    /* the allocation's stack is known */
+    BLOCK_STACK = 2, /* the allocation's stack is known */
     BLOCK_RESIZED = 4,
     BLOCK_TRUNCATED = 8,
     BLOCK_SEATED = 16,  /* counted in its seat */
+    BLOCK_SAMPLED = 64, /* counted in pages */
     BLOCK_MARKED = 32,  /* shape.c: resized by the function that made it */
 };
 
@@ -266,8 +271,9 @@ struct block { /* one cache line: an event on an old block misses the cache once
 
 _Static_assert(sizeof(struct block) == 64, "a block is one cache line");
 
-#define BLOCK_CHUNK_SHIFT 15 /* 2 MiB of blocks at a time: a huge page, and no copying as they grow */
-#define BLOCK_CHUNK       (1u << BLOCK_CHUNK_SHIFT)
+#define BLOCK_CHUNK_SHIFT                                                                          \
+    15 /* 2 MiB of blocks at a time: a huge page, and no copying as they grow */
+#define BLOCK_CHUNK (1u << BLOCK_CHUNK_SHIFT)
 
 struct analyse {
     struct analyse_options options;
@@ -297,7 +303,7 @@ struct analyse {
     uint32_t node_count, node_capacity, thread_count, thread_capacity, process_count;
     uint32_t chain_count, chain_capacity, lane_count, lane_capacity, seat_count, seat_capacity;
     uint32_t site_count, site_capacity, chunk_count, chunk_capacity;
-    uint32_t block_count; /* numbers below it have been used */
+    uint32_t block_count;  /* numbers below it have been used */
     uint32_t unknown_path; /* ANALYSE_NONE: no event was without a stack so far */
     struct pages pages;
 
@@ -326,14 +332,30 @@ void nodes_done(struct analyse *a);
 int sites_of_path(struct analyse *a, uint32_t path, uint32_t *ret_site);
 int sites_lane(struct analyse *a, uint32_t site, uint32_t thread, uint32_t *ret_lane);
 int sites_seat_slow(struct analyse *a, uint32_t stack, uint32_t thread, uint32_t *ret_seat);
-int site_log_size(struct site *site, uint64_t size);
-int site_log_lifetime(struct site *site, uint64_t ns, uint64_t clock);
+int site_log_size_slow(struct site *site, uint64_t size);
+int site_log_lifetime_slow(struct site *site, uint64_t ns, uint64_t clock);
 int site_logs_empty(struct site *site);
+
+static inline int site_log_size(struct site *site, uint64_t size)
+{
+    if (size > UINT32_MAX || site->size_count == site->size_capacity)
+        return site_log_size_slow(site, size);
+    site->sizes[site->size_count++] = (uint32_t)size;
+    return 0;
+}
+
+static inline int site_log_lifetime(struct site *site, uint64_t ns, uint64_t clock)
+{
+    if (ns >> 40 || clock >> 24 || site->lifetime_count == site->lifetime_capacity)
+        return site_log_lifetime_slow(site, ns, clock);
+    site->lifetimes[site->lifetime_count++] = ns << 24 | clock;
+    return 0;
+}
 void sites_done(struct analyse *a);
 
 /* blocks.c */
 int blocks_event(struct analyse *a, const struct trace_event *event);
-int blocks_slot(struct analyse *a, uint32_t number, struct block **ret_block);
+int blocks_slot_slow(struct analyse *a, uint32_t number, struct block **ret_block);
 int blocks_finish(struct analyse *a); /* what is still live */
 void blocks_done(struct analyse *a);
 
@@ -347,6 +369,16 @@ void results_done(struct analyse *a);
 static inline struct block *block_at(const struct analyse *a, uint32_t number)
 {
     return &a->chunks[number >> BLOCK_CHUNK_SHIFT][number & (BLOCK_CHUNK - 1)];
+}
+
+/* The block that a new allocation with this number becomes. 0, -EBADMSG or -ENOMEM. */
+static inline int blocks_slot(struct analyse *a, uint32_t number, struct block **ret_block)
+{
+    if (number < a->block_count && !(block_at(a, number)->flags & BLOCK_LIVE)) {
+        *ret_block = block_at(a, number);
+        return 0;
+    }
+    return blocks_slot_slow(a, number, ret_block);
 }
 
 static inline bool code_is_wrapper(const struct analyse *a, const struct code *code)
@@ -367,8 +399,8 @@ static inline int nodes_skip(struct analyse *a, uint32_t path)
  * A function that returned and was called again from the same place, with its frame at the same
  * address and no event in between that shows it gone, looks as if it had stayed: the trace holds
  * nothing that could tell. Blocks may so appear to die inside a frame that was in truth a later
- * activation of the same call; a loop that calls a function which allocates is seen as one activation
- * of that function.
+ * activation of the same call; a loop that calls a function which allocates is seen as one
+ * activation of that function.
  */
 static inline void thread_enter(const struct analyse *a, struct thread *thread, uint32_t stack,
                                 uint64_t since)
@@ -389,7 +421,8 @@ static inline void thread_enter(const struct analyse *a, struct thread *thread, 
     thread->length = depth;
 }
 
-/* The deepest level, `home` at most, whose node has been in place since the allocation at `clock`. */
+/* The deepest level, `home` at most, whose node has been in place since the allocation at `clock`.
+ */
 static inline uint32_t thread_common(const struct thread *thread, uint32_t home, uint64_t clock)
 {
     uint32_t at = home < thread->length ? home : thread->length;

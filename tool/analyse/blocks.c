@@ -5,35 +5,31 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-/* Only numbers just past the highest so far are new, so a broken number cannot ask for memory. */
-int blocks_slot(struct analyse *a, uint32_t number, struct block **ret_block)
+/* Only the number just past the highest so far is new: a broken number cannot ask for memory. */
+int blocks_slot_slow(struct analyse *a, uint32_t number, struct block **ret_block)
 {
-    if (number > a->block_count || number == TRACE_NO_BLOCK)
+    if (number != a->block_count || number == TRACE_NO_BLOCK)
         return -EBADMSG;
-    if (number == a->block_count) {
-        uint32_t chunk = number >> BLOCK_CHUNK_SHIFT;
-        if (chunk == a->chunk_count) {
-            int result = array_reserve((void **)&a->chunks, &a->chunk_capacity, chunk + 1,
-                                       sizeof(struct block *));
-            if (result)
-                return result;
-            size_t bytes = sizeof(struct block) << BLOCK_CHUNK_SHIFT;
-            a->chunks[chunk] = aligned_alloc(bytes, bytes);
-            if (!a->chunks[chunk])
-                return -ENOMEM;
-            /* Blocks are hit at random: with small pages each hit would also miss the TLB. Only a
-             * hint; and not for the first chunk, which a small program does not fill. */
-            if (chunk)
-                madvise(a->chunks[chunk], bytes, MADV_HUGEPAGE);
-            a->chunk_count++;
-        }
-        *ret_block = block_at(a, number);
-        (*ret_block)->flags = 0;
-        a->block_count++;
-        return 0;
+    uint32_t chunk = number >> BLOCK_CHUNK_SHIFT;
+    if (chunk == a->chunk_count) {
+        int result = array_reserve((void **)&a->chunks, &a->chunk_capacity, chunk + 1,
+                                   sizeof(struct block *));
+        if (result)
+            return result;
+        size_t bytes = sizeof(struct block) << BLOCK_CHUNK_SHIFT;
+        a->chunks[chunk] = aligned_alloc(bytes, bytes);
+        if (!a->chunks[chunk])
+            return -ENOMEM;
+        /* Blocks are hit at random: with small pages each hit would also miss the TLB. Only a hint;
+         * and not for the first chunk, which a small program does not fill. */
+        if (chunk)
+            madvise(a->chunks[chunk], bytes, MADV_HUGEPAGE);
+        a->chunk_count++;
     }
     *ret_block = block_at(a, number);
-    return (*ret_block)->flags & BLOCK_LIVE ? -EBADMSG : 0;
+    (*ret_block)->flags = 0;
+    a->block_count++;
+    return 0;
 }
 
 /* ---- pages under the site's live blocks ---- */
@@ -48,31 +44,32 @@ static bool page_is_sampled(uint64_t page)
     return hash_u64(page) >> 60 == 0;
 }
 
-/* A block counts on the page of its first byte; further pages of a large one are its own and need no
- * table. */
+/* A block counts on the page of its first byte; further pages of a large one are its own and need
+ * no table. */
 static uint64_t extra_pages(uint64_t size)
 {
     return size ? (size - 1) >> 12 : 0;
 }
 
-static int block_settles(struct analyse *a, struct site *site, const struct block *block)
+static int block_settles(struct analyse *a, struct site *site, struct block *block)
 {
     site->extra_pages += extra_pages(block->size);
     uint64_t page = page_of(a, block);
     if (!page_is_sampled(page))
         return 0;
+    block->flags |= BLOCK_SAMPLED;
     bool fresh = false;
     int result = pages_add(&a->pages, block->site, page, &fresh);
     site->pages += fresh;
     return result;
 }
 
-static void block_leaves(struct analyse *a, struct site *site, const struct block *block)
+static void block_leaves(struct analyse *a, struct site *site, struct block *block)
 {
     site->extra_pages -= extra_pages(block->size);
-    uint64_t page = page_of(a, block);
-    if (page_is_sampled(page))
-        site->pages -= pages_remove(&a->pages, block->site, page);
+    if (block->flags & BLOCK_SAMPLED)
+        site->pages -= pages_remove(&a->pages, block->site, page_of(a, block));
+    block->flags &= (uint8_t)~BLOCK_SAMPLED;
 }
 
 /* ---- sums ---- */
@@ -96,7 +93,8 @@ static void live_shrinks(struct analyse *a, struct site *site, uint64_t bytes)
 
 /* ---- allocation ---- */
 
-/* Whether the allocation's activation, and its caller's, are the ones of the seat's last allocation. */
+/* Whether the allocation's activation, and its caller's, are the ones of the seat's last
+ * allocation. */
 static void seat_takes(struct site *site, struct seat *seat, const struct thread *thread)
 {
     uint32_t home = seat->home, caller = home ? home - 1u : 0;
@@ -253,7 +251,8 @@ static bool request_ended(const struct analyse *a, const struct block *block)
 }
 
 /* Into the simulated pool of the thread that frees. */
-static int pool_put(struct analyse *a, struct site *site, const struct block *block, uint32_t thread)
+static int pool_put(struct analyse *a, struct site *site, const struct block *block,
+                    uint32_t thread)
 {
     uint32_t lane = a->seats[block->seat].lane;
     if (thread != block->thread) {

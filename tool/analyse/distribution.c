@@ -4,7 +4,7 @@
 #include <errno.h>
 
 /* Bucket of a value: [0, 64] one each, then 32 an octave of value - 1. */
-uint32_t distribution_bucket(uint64_t value)
+static uint32_t bucket_of(uint64_t value)
 {
     if (value < DISTRIBUTION_LINEAR)
         return (uint32_t)value;
@@ -27,7 +27,7 @@ static void bucket_range(uint32_t bucket, uint64_t *ret_low, uint64_t *ret_high)
     *ret_high = last == UINT64_MAX ? last : last + 1;
 }
 
-int distribution_bucket_add(struct distribution *d, uint32_t bucket, uint64_t count)
+static int bucket_add(struct distribution *d, uint32_t bucket, uint64_t count)
 {
     if (!d->groups) {
         d->groups = calloc(DISTRIBUTION_GROUPS, sizeof *d->groups);
@@ -72,8 +72,7 @@ static int become_buckets(struct distribution *d)
 {
     for (uint32_t i = 0; i <= d->mask; i++)
         if (d->exact[i].count) {
-            int result = distribution_bucket_add(d, distribution_bucket(d->exact[i].value),
-                                                 d->exact[i].count);
+            int result = bucket_add(d, bucket_of(d->exact[i].value), d->exact[i].count);
             if (result)
                 return result;
         }
@@ -82,43 +81,43 @@ static int become_buckets(struct distribution *d)
     return 0;
 }
 
+static void extremes_note(struct distribution *d, uint64_t value)
+{
+    d->min = d->count && d->min < value ? d->min : value;
+    d->max = d->max > value ? d->max : value;
+    d->sum += (double)value;
+    d->count++;
+}
+
+int distribution_add_bucketed(struct distribution *d, uint64_t value)
+{
+    extremes_note(d, value);
+    return bucket_add(d, bucket_of(value), 1);
+}
+
+/* Makes room for a value not seen before; may leave the distribution in buckets. */
+static int exact_admit(struct distribution *d)
+{
+    if (d->distinct == DISTRIBUTION_EXACT)
+        return become_buckets(d);
+    return !d->exact || d->distinct * 2 > d->mask ? exact_grow(d) : 0;
+}
+
 int distribution_add(struct distribution *d, uint64_t value)
 {
-    if (!d->count) {
-        d->min = d->max = value;
-    } else {
-        d->min = value < d->min ? value : d->min;
-        d->max = value > d->max ? value : d->max;
+    if (d->groups)
+        return distribution_add_bucketed(d, value);
+    if (!d->exact || !d->exact[exact_place(d, value)].count) {
+        int result = exact_admit(d);
+        if (result)
+            return result;
+        if (d->groups)
+            return distribution_add_bucketed(d, value);
+        d->exact[exact_place(d, value)].value = value;
+        d->distinct++;
     }
-    if (!d->groups) {
-        uint32_t at = d->exact ? exact_place(d, value) : 0;
-        if (!d->exact || !d->exact[at].count) {
-            if (d->distinct == DISTRIBUTION_EXACT) {
-                int result = become_buckets(d);
-                if (result)
-                    return result;
-                goto buckets;
-            }
-            if (!d->exact || d->distinct * 2 > d->mask) {
-                int result = exact_grow(d);
-                if (result)
-                    return result;
-                at = exact_place(d, value);
-            }
-            d->exact[at].value = value;
-            d->distinct++;
-        }
-        d->exact[at].count++;
-        d->count++;
-        d->sum += (double)value;
-        return 0;
-    }
-buckets:;
-    int result = distribution_bucket_add(d, distribution_bucket(value), 1);
-    if (result)
-        return result;
-    d->count++;
-    d->sum += (double)value;
+    d->exact[exact_place(d, value)].count++;
+    extremes_note(d, value);
     return 0;
 }
 

@@ -34,9 +34,9 @@ static bool file_is(const struct module_file *file, const struct trace_module *m
 }
 
 /*
- * One file, loaded by several processes (a fork, an exec of the same program) or at several places, is
- * one module to the sites: codes are offsets in the file. Without a build id, two places may hold two
- * versions of it, so only modules at the same place, as after a fork, are taken for one.
+ * One file, loaded by several processes (a fork, an exec of the same program) or at several places,
+ * is one module to the sites: codes are offsets in the file. Without a build id, two places may
+ * hold two versions of it, so only modules at the same place, as after a fork, are taken for one.
  */
 static int module_file_of(struct analyse *a, const struct trace_module *module, uint32_t *ret_file)
 {
@@ -47,8 +47,8 @@ static int module_file_of(struct analyse *a, const struct trace_module *module, 
             *ret_file = at;
             return 0;
         }
-    int result = array_reserve((void **)&a->files, &a->file_capacity, a->file_count + 1,
-                               sizeof *a->files);
+    int result =
+        array_reserve((void **)&a->files, &a->file_capacity, a->file_count + 1, sizeof *a->files);
     if (result)
         return result;
     struct module_file *file = &a->files[a->file_count];
@@ -150,7 +150,8 @@ static int code_of(struct analyse *a, uint32_t module, uint64_t address, uint32_
         file = a->modules[known].file;
         offset = address - a->modules[known].bias;
     }
-    /* A key of two halves needs two steps: offset to a dense number, then both numbers in one key. */
+    /* A key of two halves needs two steps: offset to a dense number, then both numbers in one key.
+     */
     uint32_t offset_id = map_find(&a->offset_ids, offset);
     if (offset_id == ANALYSE_NONE) {
         int result = map_add(&a->offset_ids, offset, a->offset_count);
@@ -184,8 +185,8 @@ static int path_of(struct analyse *a, uint32_t parent, uint32_t code, uint32_t d
         *ret_path = known;
         return 0;
     }
-    int result = array_reserve((void **)&a->paths, &a->path_capacity, a->path_count + 1,
-                               sizeof *a->paths);
+    int result =
+        array_reserve((void **)&a->paths, &a->path_capacity, a->path_count + 1, sizeof *a->paths);
     if (result)
         return result;
     struct path path = {.parent = parent,
@@ -303,8 +304,8 @@ void nodes_done(struct analyse *a)
     free(a->functions);
     free(a->paths);
     free(a->nodes);
-    struct map *const maps[] = {&a->process_ids,  &a->module_ids, &a->file_hashes, &a->function_ids,
-                                &a->offset_ids, &a->code_ids,   &a->path_ids};
+    struct map *const maps[] = {&a->process_ids, &a->module_ids, &a->file_hashes, &a->function_ids,
+                                &a->offset_ids,  &a->code_ids,   &a->path_ids};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_done(maps[i]);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Entries leave again, by shifting those behind them back, so the table grows with live pages only. */
+/* Entries leave again, by shifting those behind them back, so the table grows with live pages only.
+ */
 #include "analyse_internal.h"
 
 #include <errno.h>

@@ -9,15 +9,16 @@
  *     return addresses see at most 1.05 allocations an activation. Not all, because a loop around a
  *     call cannot be told from a loop inside it (see thread_enter), and callers loop;
  *   - its blocks outlive it: at most 0.5 % die while it is active;
- *   - the size is its caller's choice: at least 4 sizes, none above 90 % of its allocations. This is
- *     what tells it from a constructor, which also returns what it allocates, but of one size;
- *   - it does not also resize its blocks: at most 20 % of them. This is what tells it from the function
- *     that grows a string or a vector.
+ *   - the size is its caller's choice: at least 4 sizes, none above 90 % of its
+ *     allocations: unlike a constructor, which also returns what it allocates, but of one size;
+ *   - it does not also resize its blocks: at most 20 % of them: unlike the function that grows
+ *     a string or a vector.
  *
  * Limits. A wrapper of realloc that also resizes is not found, nor one used for one size only. A
- * constructor of things whose size varies (a name stored in the same block), called from many places,
- * is taken for a wrapper: its site is then split by its callers. A wrapper called mostly from loops is
- * missed. Each of these moves a site by one frame; no allocation is lost or counted twice.
+ * constructor of things whose size varies (a name stored in the same block), called from many
+ * places, is taken for a wrapper: its site is then split by its callers. A wrapper called mostly
+ * from loops is missed. Each of these moves a site by one frame; no allocation is lost or counted
+ * twice.
  */
 #include "analyse_internal.h"
 
@@ -45,10 +46,10 @@ struct caller { /* a return address into a function that called the function */
 
 struct shape_pass {
     struct analyse *a;
-    struct shape *shapes;     /* by function; functions seen later than its capacity are not judged */
+    struct shape *shapes; /* by function; functions seen later than its capacity are not judged */
     struct caller *callers;
-    uint32_t *path_callers;   /* by path: its caller's index; ANALYSE_NONE: not asked yet */
-    uint64_t *node_clocks;    /* by home node: clock of the last allocation of the activation there */
+    uint32_t *path_callers; /* by path: its caller's index; ANALYSE_NONE: not asked yet */
+    uint64_t *node_clocks;  /* by home node: clock of the last allocation of the activation there */
     struct map caller_ids;
     uint32_t shape_count, caller_count, caller_capacity;
 };
@@ -72,8 +73,8 @@ static int shapes_cover(struct shape_pass *pass)
     uint32_t old = pass->shape_count;
     if (pass->a->function_count <= old)
         return 0;
-    int result = array_reserve((void **)&pass->shapes, &pass->shape_count,
-                               pass->a->function_count, sizeof *pass->shapes);
+    int result = array_reserve((void **)&pass->shapes, &pass->shape_count, pass->a->function_count,
+                               sizeof *pass->shapes);
     if (result)
         return result;
     for (uint32_t i = old; i < pass->shape_count; i++)
@@ -139,10 +140,8 @@ static int shape_allocated(struct shape_pass *pass, const struct trace_event *ev
     int result = blocks_slot(a, event->block, &block);
     if (result)
         return result;
-    *block = (struct block){.clock = thread->clock,
-                            .site = ANALYSE_NONE,
-                            .thread = event->thread,
-                            .flags = BLOCK_LIVE};
+    *block = (struct block){
+        .clock = thread->clock, .site = ANALYSE_NONE, .thread = event->thread, .flags = BLOCK_LIVE};
     if (event->stack == TRACE_NO_STACK)
         return 0;
     thread_enter(a, thread, event->stack, thread->clock);
@@ -158,7 +157,8 @@ static int shape_allocated(struct shape_pass *pass, const struct trace_event *ev
     block->home = (uint16_t)(a->nodes[event->stack].depth - skip - 1u);
     const struct level *home = &thread->levels[block->home];
     caller->allocations++;
-    /* Clocks start at 1, so a node never seen (0) begins an activation, as `since` is at least 1. */
+    /* Clocks start at 1, so a node never seen (0) begins an activation, as `since` is at least 1.
+     */
     if (home->since > pass->node_clocks[home->node])
         caller->activations++;
     pass->node_clocks[home->node] = thread->clock;
@@ -257,8 +257,8 @@ static int functions_judge(struct shape_pass *pass, uint32_t *ret_found)
         int result = sizes_vary(&shape->size, &vary);
         if (result)
             return result;
-        if (vary && shape->allocations >= SHAPE_ALLOCATIONS &&
-            shape->place_count <= SHAPE_PLACES && shape->died_inside * 200 <= shape->allocations &&
+        if (vary && shape->allocations >= SHAPE_ALLOCATIONS && shape->place_count <= SHAPE_PLACES &&
+            shape->died_inside * 200 <= shape->allocations &&
             shape->resized * 5 <= shape->allocations &&
             callers_many(&pass->callers[first], end - first)) {
             a->functions[number].shape_wrapper = true;
@@ -299,8 +299,8 @@ static int round_run(struct analyse *a, uint32_t *ret_found)
         memset(pass.path_callers, 0xff, a->path_count * sizeof *pass.path_callers);
     for (size_t i = 0; !result && i < a->held_count; i++) {
         const struct trace_event *event = &a->held[i];
-        result = event->kind == TRACE_ALLOC ? shape_allocated(&pass, event)
-                                            : shape_other(&pass, event);
+        result =
+            event->kind == TRACE_ALLOC ? shape_allocated(&pass, event) : shape_other(&pass, event);
     }
     if (!result)
         result = functions_judge(&pass, ret_found);

@@ -15,9 +15,7 @@ static int site_create(struct analyse *a, uint32_t path, uint32_t skip, bool sha
     struct site *site = aligned_alloc(_Alignof(struct site), sizeof *site);
     if (!site)
         return -ENOMEM;
-    *site = (struct site){
-        .path = path, .skip = (uint16_t)skip, .shape_wrapper = shape_wrapper};
-    site->lifetime_clock.max = UINT64_MAX; /* its extremes are not kept: nobody asks for them */
+    *site = (struct site){.path = path, .skip = (uint16_t)skip, .shape_wrapper = shape_wrapper};
     a->sites[a->site_count] = site;
     *ret_site = a->site_count++;
     return 0;
@@ -57,8 +55,8 @@ int sites_of_path(struct analyse *a, uint32_t path, uint32_t *ret_site)
     int result = nodes_skip(a, path);
     if (result)
         return result;
-    /* The key is built outside in, so that sites whose outer codes agree share them. Walking up anew
-     * for each frame costs the square of a handful of wrappers, once. */
+    /* The key is built outside in, so that sites whose outer codes agree share them. Walking up
+     * anew for each frame costs the square of a handful of wrappers, once. */
     uint32_t skip = a->paths[path].skip, chain = 0;
     bool shape_wrapper = false;
     for (uint32_t frames = skip + 1; frames--;) {
@@ -178,22 +176,16 @@ static int sizes_empty(struct site *site)
     return 0;
 }
 
-static int lifetime_add(struct site *site, uint64_t ns, uint32_t clock_bucket)
+static int lifetime_add(struct site *site, uint64_t ns, uint64_t clock)
 {
-    struct distribution *d = &site->lifetime_ns;
-    d->min = d->count && d->min < ns ? d->min : ns;
-    d->max = d->max > ns ? d->max : ns;
-    d->sum += (double)ns;
-    d->count++;
-    site->lifetime_clock.count++;
-    int result = distribution_bucket_add(d, distribution_bucket(ns), 1);
-    return result ? result : distribution_bucket_add(&site->lifetime_clock, clock_bucket, 1);
+    int result = distribution_add_bucketed(&site->lifetime_ns, ns);
+    return result ? result : distribution_add_bucketed(&site->lifetime_clock, clock);
 }
 
 static int lifetimes_empty(struct site *site)
 {
     for (uint32_t i = 0; i < site->lifetime_count; i++) {
-        int result = lifetime_add(site, site->lifetimes[i] >> 16, site->lifetimes[i] & 0xffff);
+        int result = lifetime_add(site, site->lifetimes[i] >> 24, site->lifetimes[i] & 0xffffff);
         if (result)
             return result;
     }
@@ -216,33 +208,26 @@ static int lifetimes_full(struct site *site)
                              sizeof *site->lifetimes);
 }
 
-int site_log_size(struct site *site, uint64_t size)
+int site_log_size_slow(struct site *site, uint64_t size)
 {
     if (size > UINT32_MAX) {
         site->bytes += size;
         return distribution_add(&site->size, size);
     }
-    if (site->size_count == site->size_capacity) {
-        int result = sizes_full(site);
-        if (result)
-            return result;
-    }
-    site->sizes[site->size_count++] = (uint32_t)size;
-    return 0;
+    int result = sizes_full(site);
+    if (!result)
+        site->sizes[site->size_count++] = (uint32_t)size;
+    return result;
 }
 
-int site_log_lifetime(struct site *site, uint64_t ns, uint64_t clock)
+int site_log_lifetime_slow(struct site *site, uint64_t ns, uint64_t clock)
 {
-    uint32_t clock_bucket = distribution_bucket(clock);
-    if (ns >> 48)
-        return lifetime_add(site, ns, clock_bucket);
-    if (site->lifetime_count == site->lifetime_capacity) {
-        int result = lifetimes_full(site);
-        if (result)
-            return result;
-    }
-    site->lifetimes[site->lifetime_count++] = ns << 16 | clock_bucket;
-    return 0;
+    if (ns >> 40 || clock >> 24)
+        return lifetime_add(site, ns, clock);
+    int result = lifetimes_full(site);
+    if (!result)
+        site->lifetimes[site->lifetime_count++] = ns << 24 | clock;
+    return result;
 }
 
 int site_logs_empty(struct site *site)
