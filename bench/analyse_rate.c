@@ -92,7 +92,7 @@ static void tree_make(struct stream *s, const struct trace_sink *sink)
         struct trace_node node = {.id = i,
                                   .parent = s->parents[i],
                                   .thread = s->threads[i],
-                                  .module = TRACE_NO_MODULE,
+                                  .module = 0,
                                   .slot = 0x7ffff0000000 - s->depths[i] * 96,
                                   .address = (uint64_t)s->functions[i] << 12 |
                                              (random_next(s) % 2) << 4};
@@ -202,6 +202,8 @@ static double run(uint32_t live_target, uint64_t events)
     const struct trace_sink *sink = analyse_sink(analyse);
     struct trace_process process = {.program = "made up"};
     int failed = sink->process(sink->context, &process);
+    struct trace_module module = {.path = "made up", .end = UINT32_MAX};
+    failed |= sink->module(sink->context, &module);
     for (uint32_t i = 0; i < THREADS; i++) {
         struct trace_thread thread = {.id = i};
         failed |= sink->thread(sink->context, &thread);

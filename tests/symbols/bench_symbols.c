@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How fast addresses become names and lines. bench_symbols [--show N] FILE...
- * Takes return addresses spread evenly over each file's code; --show prints what it says of N of them.
+ * Takes return addresses spread evenly over each file's code; --show prints what it says of N of
+ * them.
  */
 #include "symbols.h"
 
@@ -105,12 +106,13 @@ static void measure(const char *path, long show_count)
         with_line += lines[0].line != 0;
     }
     double done = now_s();
-    printf("%s: open %.1f ms; %.2f M names/s new, %.2f M/s known, %.1f %% named; DWARF open %.1f ms, "
-           "%.3f M lines/s, %.1f %% with a line, %.2f frames each\n",
-           path, (opened - begin) * 1e3, NAMES / (first - opened) * 1e-6,
-           NAMES / (again - first) * 1e-6, 100.0 * (double)named / NAMES,
-           (lines_opened - again) * 1e3, LINES / (done - lines_opened) * 1e-6,
-           100.0 * (double)with_line / LINES, (double)frames / LINES);
+    printf(
+        "%s: open %.1f ms; %.2f M names/s new, %.2f M/s known, %.1f %% named; DWARF open %.1f ms, "
+        "%.3f M lines/s, %.1f %% with a line, %.2f frames each\n",
+        path, (opened - begin) * 1e3, NAMES / (first - opened) * 1e-6,
+        NAMES / (again - first) * 1e-6, 100.0 * (double)named / NAMES, (lines_opened - again) * 1e3,
+        LINES / (done - lines_opened) * 1e-6, 100.0 * (double)with_line / LINES,
+        (double)frames / LINES);
     symbols_destroy(symbols);
 }
 

@@ -2,7 +2,8 @@
 /*
  * A program that knows where it is. For each place one line:
  *   <return address> <load bias> <start of the function> <function>:<line>[|<function>:<line>...]
- * innermost first. Built in many ways (meson.build); test_lines holds what the room says against it.
+ * innermost first. Built in many ways (meson.build); test_lines holds what the room says against
+ * it.
  */
 #define _GNU_SOURCE
 #include <link.h>
@@ -48,7 +49,7 @@ static NOINLINE int local_function(int x)
     return result * x;
 }
 
-#define INNER_LINE 54
+#define INNER_LINE 55
 INLINE int inner(const void *function, const char *chain, int x)
 {
     int result = mark(function, chain); /* on INNER_LINE */
@@ -56,7 +57,7 @@ INLINE int inner(const void *function, const char *chain, int x)
 }
 _Static_assert(__LINE__ == INNER_LINE + 3, "INNER_LINE names the wrong line");
 
-#define MIDDLE_LINE 62
+#define MIDDLE_LINE 63
 INLINE int middle(const void *function, const char *chain, int x)
 {
     int result = inner(function, chain, x + 1); /* on MIDDLE_LINE */
@@ -64,18 +65,23 @@ INLINE int middle(const void *function, const char *chain, int x)
 }
 _Static_assert(__LINE__ == MIDDLE_LINE + 3, "MIDDLE_LINE names the wrong line");
 
+#define IN_INNER  "inner:" TEXT(INNER_LINE) "|"
+#define IN_MIDDLE IN_INNER "middle:" TEXT(MIDDLE_LINE) "|"
+
 NOINLINE int outer(int x)
 {
-    int result = middle((const void *)outer, "inner:" TEXT(INNER_LINE) "|middle:" TEXT(MIDDLE_LINE) "|outer:" HERE, x);
+    const void *self = (const void *)outer;
+    int result = middle(self, IN_MIDDLE "outer:" HERE, x);
     return result - x;
 }
 
 NOINLINE int outer_twice(int x)
 {
+    const void *self = (const void *)outer_twice;
     int result = 0;
     for (int i = 0; i < x; i++) {
         if (i == 1) {
-            int once = inner((const void *)outer_twice, "inner:" TEXT(INNER_LINE) "|outer_twice:" HERE, i);
+            int once = inner(self, IN_INNER "outer_twice:" HERE, i);
             result += once;
         }
     }

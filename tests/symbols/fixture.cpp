@@ -81,12 +81,23 @@ NOINLINE int hidden(int x)
 }
 } // namespace
 
+#ifdef __clang__
+#define LAMBDA "$_0"
+#else
+#define LAMBDA "{lambda(int)#1}"
+#endif
+
 int main(int argc, char **)
 {
+    auto lambda = [argc](int x) __attribute__((noinline)) {
+        int result = mark("main::" LAMBDA "::operator():" HERE);
+        return result + x * argc;
+    };
     std::vector<int> some(3, argc);
     shop::shelf<int> shelf;
     shop::scale scale{argc};
     int sum = shelf.put(argc) + scale(argc) + shop::weigh(scale, argc) + hidden(argc);
+    sum += lambda(argc);
     sum += shop::refill(some, argc) != nullptr;
     sum += static_cast<int>(static_cast<unsigned long>(scale));
     return sum == 42 ? 3 : 0;

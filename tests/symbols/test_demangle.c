@@ -58,7 +58,8 @@ static const struct {
      "<T as core::convert::Into<U>>::into"},
 };
 
-/* Broken and endless names: any result will do, as long as there is one and tools for memory errors are content. */
+/* Broken and endless names: any result will do, as long as there is one and tools for memory errors
+ * are content. */
 static void survive(const char *name)
 {
     char *text = demangle(name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Property: a file that is not the one recorded is never used, is told of in words, and does no harm:
- * missing, changed, truncated at any length, random bytes, or not a file at all. test_files PROGRAM OTHER
+ * Property: a file that is not the one recorded is never used, is told of in words, and does no
+ * harm: missing, changed, truncated at any length, random bytes, or not a file at all. test_files
+ * PROGRAM OTHER
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -138,8 +139,8 @@ static void check_damage(const struct program *program, const char *path)
     for (size_t size = 0; size < program->size; size += size < 256 ? 1 : step) {
         write_file(path, program->bytes, size);
         /* with the build id, and without one so that more of the file is trusted */
-        look(path, program->build_id, program->build_id_size, program->inside_main, &function,
-             name, sizeof name);
+        look(path, program->build_id, program->build_id_size, program->inside_main, &function, name,
+             sizeof name);
         look(path, NULL, 0, program->inside_main, &function, name, sizeof name);
         CHECK_NUMBER("id of a function in a truncated file", function.id != 0, 1);
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Property: for every place that a fixture reports of itself, names, starts, files, lines and inlined calls
- * are what the compiler had before it. test_lines MODE PROGRAM SOURCE, with MODE what the program still has:
- *   lines    debug information       names     a symbol table, no debug information
- *   exports  exported names only     nothing   no names at all
+ * Property: for every place that a fixture reports of itself, names, starts, files, lines and
+ * inlined calls are what the compiler had before it. test_lines MODE PROGRAM SOURCE, with MODE what
+ * the program still has: lines    debug information       names     a symbol table, no debug
+ * information exports  exported names only     nothing   no names at all
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Property: every question gets an answer, in any order, about any module, known or not; ids do not depend on who asks. */
+/* Property: every question gets an answer, in any order, about any module, known or not; ids do not
+ * depend on who asks. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -47,7 +48,8 @@ static void check_hashes(void)
     CHECK_NUMBER("no build id, other folder", hash_of("/a/x", NULL, 0), hash_of("/b/x", NULL, 0));
     CHECK_NUMBER("no build id, other name", hash_of("/a/x", NULL, 0) != hash_of("/a/y", NULL, 0),
                  true);
-    /* stands in reports and in users' notes: may not change from release to release; FNV-1a of 1, 2, 3, mixed */
+    /* stands in reports and in users' notes: may not change from release to release; FNV-1a of 1,
+     * 2, 3, mixed */
     CHECK_NUMBER("hash of a known build id", hash_of("/a/x", one, 3), UINT64_C(0x88e1bcb6ceaf5755));
 }
 
@@ -71,6 +73,8 @@ static void check_system(void)
                    {"/usr/lib/libcairo.so.2", false},
                    {"/usr/lib/libldap.so.2", false},
                    {"/usr/bin/ld", false},
+                   {"/usr/lib/libc-client.so.2007e", false},
+                   {"/lib/ld-2.31.so", true},
                    {"/usr/bin/libc", false},
                    {"/home/me/libmath.so", false}};
     struct symbols *symbols = symbols_create();
@@ -132,6 +136,50 @@ static void check_late_wrapper(const char *program)
     symbols_destroy(symbols);
 }
 
+/* More files with debug information than are held open at once, asked in turn: the answers stay the
+ * same, and strings given earlier stay whole. */
+static void check_many_lines(const char *program)
+{
+    enum { FILES = 40 };
+    struct symbols *symbols = symbols_create();
+    struct symbols_line first[FILES][8];
+    size_t counts[FILES];
+    const char *slash = strrchr(program, '/');
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < FILES; i++) {
+            char path[1024];
+            /* "folder/./././program": another file, as far as a path tells */
+            int length = snprintf(path, sizeof path, "%.*s", (int)(slash - program), program);
+            for (uint32_t k = 0; k < i; k++)
+                length += snprintf(path + length, sizeof path - (size_t)length, "/.");
+            snprintf(path + length, sizeof path - (size_t)length, "%s", slash);
+            struct symbols_module module = {.id = i, .bias = 0x100000 * i, .path = path};
+            struct symbols_line lines[8];
+            if (round == 0)
+                CHECK_NUMBER(path, symbols_module_add(symbols, &module), 0);
+            struct symbols_function function = {0};
+            uint64_t address = 0x1000;
+            while (address < 0x10000 && (!function.name || strcmp(function.name, "outer") != 0))
+                symbols_function(symbols, i, 0x100000 * i + ++address, &function);
+            address += 0x100000 * i + 21; /* inside the inlined calls, or at least outer() */
+            size_t count = symbols_lines(symbols, i, address, lines, 8);
+            if (round == 0) {
+                counts[i] = count;
+                memcpy(first[i], lines, sizeof lines);
+            }
+            CHECK_NUMBER(path, count, counts[0]);
+            CHECK_NUMBER(path, lines[0].line != 0, true);
+            for (size_t k = 0; k < count && k < counts[i]; k++) {
+                CHECK_TEXT(path, lines[k].function, first[0][k].function);
+                CHECK_TEXT(path, first[i][k].function, first[0][k].function);
+                CHECK_TEXT(path, first[i][k].file, first[0][k].file);
+                CHECK_NUMBER(path, lines[k].line, first[i][k].line);
+            }
+        }
+    }
+    symbols_destroy(symbols);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2)
@@ -144,5 +192,6 @@ int main(int argc, char **argv)
     check_system();
     check_many();
     check_late_wrapper(argv[1]);
+    check_many_lines(argv[1]);
     return failures != 0;
 }

@@ -48,7 +48,7 @@ static const char *const system_files[] = {
 
 /* Of all rows, how many we may refuse: a CFA based on a register that calls do not preserve, or an
  * expression beyond the patterns. */
-#define REFUSED_PER_MILLE_MAX 5
+#define REFUSED_PER_MILLE_MAX 10
 #define DIFFERENCES_SHOWN     20
 
 static const unsigned dwarf_saved[UNWIND_SAVED] = {3, 6, 12, 13, 14, 15};

@@ -78,7 +78,8 @@ static void prefetch_second(const struct analyse *a, const struct trace_event *e
         const struct block *block = block_at(a, event->block);
         if (block->site < a->site_count) {
             __builtin_prefetch(&a->sites[block->site]->live, 1);
-            __builtin_prefetch(&a->sites[block->site]->freed_by_other_thread, 1);
+            __builtin_prefetch(&a->sites[block->site]->size_count, 1);
+            __builtin_prefetch(&a->sites[block->site]->outlived, 1);
             __builtin_prefetch(&a->seats[block->seat], 1);
         }
     }
@@ -92,6 +93,7 @@ static void prefetch_third(const struct analyse *a, const struct trace_event *ev
             struct site *site = a->sites[seat->site];
             __builtin_prefetch(&site->live, 1);
             __builtin_prefetch(&site->last_address, 1);
+            __builtin_prefetch(&site->size_count, 1);
             __builtin_prefetch(&a->lanes[seat->lane], 1);
         }
     } else if (event->block < a->block_count) {

@@ -208,12 +208,12 @@ struct site_growth {
     uint32_t caller_count;
 };
 
-#define SITE_SIZES     48u
-#define SITE_LIFETIMES 48u
+#define SITE_LOG_LOW 8u
+#define SITE_LOG_TOP 512u /* a busy site's: the longer, the less often its tables come into the cache */
 
 /*
  * Laid out by cache line, because sites together are larger than a core's own cache: an allocation
- * touches the first two lines and one of `sizes`, a free the first, the third and one of `lifetimes`.
+ * touches the first three lines and its log's end, a free the first, the third, the fourth and its log's.
  * Values for the distributions wait in short logs and go in together, while the tables are near.
  *
  * frees == allocations - live; allocations not by malloc are in calls[], those by malloc are the rest.
@@ -224,19 +224,17 @@ struct site {
     uint64_t pages, extra_pages, peak_pages; /* sampled now; beyond blocks' first; at the peak */
 
     uint64_t last_address, last_ns, neighbour_near, pool_hits, instances[2];
-    uint64_t max_live_in_instance;
-    uint32_t size_count, lifetime_count; /* in the logs */
+    uint32_t *sizes; /* size_count logged; one of 4 GiB or more goes to its distribution at once */
 
+    uint32_t size_count, size_capacity, lifetime_count, lifetime_capacity;
+    uint64_t *lifetimes; /* lifetime_count logged: ns << 16 | bucket of the age in allocations */
+    uint64_t max_live_in_instance;
     uint64_t freed_by_other_thread, freed_in_burst, pool_drops;
+    uint64_t first_ns;
     uint64_t outlived[ANALYSE_LEVELS];
 
-    uint32_t sizes[SITE_SIZES]; /* a larger one goes to its distribution at once */
-    struct site_lifetime {
-        uint16_t ns, clock; /* buckets */
-    } lifetimes[SITE_LIFETIMES];
-
     struct distribution size, lifetime_ns, lifetime_clock; /* lifetimes: in buckets only */
-    uint64_t grown_bytes, first_ns;
+    uint64_t grown_bytes;
     uint64_t calls[TRACE_CALL_COUNT];
     uint64_t in_request, outlived_request;
     uint64_t bytes; /* of allocations that left the log */

@@ -17,6 +17,7 @@ static int site_create(struct analyse *a, uint32_t path, uint32_t skip, bool sha
         return -ENOMEM;
     *site = (struct site){
         .path = path, .skip = (uint16_t)skip, .shape_wrapper = shape_wrapper};
+    site->lifetime_clock.max = UINT64_MAX; /* its extremes are not kept: nobody asks for them */
     a->sites[a->site_count] = site;
     *ret_site = a->site_count++;
     return 0;
@@ -150,6 +151,21 @@ int sites_seat_slow(struct analyse *a, uint32_t stack, uint32_t thread, uint32_t
     return 0;
 }
 
+/* Grows an emptied log, so that what it holds next goes in with fewer cache misses each. */
+static int log_grow(void **log, uint32_t *capacity, size_t item_size)
+{
+    if (*capacity == SITE_LOG_TOP)
+        return 0;
+    uint32_t wanted = *capacity ? *capacity * 8 : SITE_LOG_LOW;
+    void *grown = malloc(wanted * item_size);
+    if (!grown)
+        return -ENOMEM;
+    free(*log);
+    *log = grown;
+    *capacity = wanted;
+    return 0;
+}
+
 static int sizes_empty(struct site *site)
 {
     for (uint32_t i = 0; i < site->size_count; i++) {
@@ -162,17 +178,42 @@ static int sizes_empty(struct site *site)
     return 0;
 }
 
+static int lifetime_add(struct site *site, uint64_t ns, uint32_t clock_bucket)
+{
+    struct distribution *d = &site->lifetime_ns;
+    d->min = d->count && d->min < ns ? d->min : ns;
+    d->max = d->max > ns ? d->max : ns;
+    d->sum += (double)ns;
+    d->count++;
+    site->lifetime_clock.count++;
+    int result = distribution_bucket_add(d, distribution_bucket(ns), 1);
+    return result ? result : distribution_bucket_add(&site->lifetime_clock, clock_bucket, 1);
+}
+
 static int lifetimes_empty(struct site *site)
 {
     for (uint32_t i = 0; i < site->lifetime_count; i++) {
-        int result = distribution_bucket_add(&site->lifetime_ns, site->lifetimes[i].ns, 1);
-        if (!result)
-            result = distribution_bucket_add(&site->lifetime_clock, site->lifetimes[i].clock, 1);
+        int result = lifetime_add(site, site->lifetimes[i] >> 16, site->lifetimes[i] & 0xffff);
         if (result)
             return result;
     }
     site->lifetime_count = 0;
     return 0;
+}
+
+static int sizes_full(struct site *site)
+{
+    int result = sizes_empty(site);
+    return result ? result
+                  : log_grow((void **)&site->sizes, &site->size_capacity, sizeof *site->sizes);
+}
+
+static int lifetimes_full(struct site *site)
+{
+    int result = lifetimes_empty(site);
+    return result ? result
+                  : log_grow((void **)&site->lifetimes, &site->lifetime_capacity,
+                             sizeof *site->lifetimes);
 }
 
 int site_log_size(struct site *site, uint64_t size)
@@ -181,22 +222,27 @@ int site_log_size(struct site *site, uint64_t size)
         site->bytes += size;
         return distribution_add(&site->size, size);
     }
+    if (site->size_count == site->size_capacity) {
+        int result = sizes_full(site);
+        if (result)
+            return result;
+    }
     site->sizes[site->size_count++] = (uint32_t)size;
-    return site->size_count < SITE_SIZES ? 0 : sizes_empty(site);
+    return 0;
 }
 
 int site_log_lifetime(struct site *site, uint64_t ns, uint64_t clock)
 {
-    struct distribution *d = &site->lifetime_ns;
-    d->min = d->count && d->min < ns ? d->min : ns;
-    d->max = d->max > ns ? d->max : ns;
-    d->sum += (double)ns;
-    d->count++;
-    site->lifetime_clock.count++;
-    site->lifetime_clock.max = UINT64_MAX; /* its extremes are not asked for */
-    site->lifetimes[site->lifetime_count++] = (struct site_lifetime){
-        .ns = (uint16_t)distribution_bucket(ns), .clock = (uint16_t)distribution_bucket(clock)};
-    return site->lifetime_count < SITE_LIFETIMES ? 0 : lifetimes_empty(site);
+    uint32_t clock_bucket = distribution_bucket(clock);
+    if (ns >> 48)
+        return lifetime_add(site, ns, clock_bucket);
+    if (site->lifetime_count == site->lifetime_capacity) {
+        int result = lifetimes_full(site);
+        if (result)
+            return result;
+    }
+    site->lifetimes[site->lifetime_count++] = ns << 16 | clock_bucket;
+    return 0;
 }
 
 int site_logs_empty(struct site *site)
@@ -217,6 +263,8 @@ void sites_done(struct analyse *a)
             distribution_done(&site->growth->final);
         }
         free(site->growth);
+        free(site->sizes);
+        free(site->lifetimes);
         free(site);
     }
     free(a->sites);

@@ -130,7 +130,9 @@ static void clock_calibrate(struct collector *collector)
 
 static uint64_t ticks_to_ns(const struct collector *collector, uint64_t ticks)
 {
-    return (uint64_t)(((unsigned __int128)ticks * collector->ns_per_tick_32) >> 32);
+    /* By halves: the product of 64 and 32 bits needs 96. */
+    uint64_t high = ticks >> 32, low = ticks & UINT32_MAX;
+    return high * collector->ns_per_tick_32 + (low * collector->ns_per_tick_32 >> 32);
 }
 
 static uint64_t time_ns(const struct collector *collector, uint64_t ticks)

@@ -227,7 +227,7 @@ int record_run(const struct record_options *options, const struct trace_sink *co
             status = collector_finish(run.collector, &result->end);
         if (!status && !result->end.processes) {
             snprintf(result->message, sizeof result->message,
-                     "%s: nothing was recorded: the program did not load the recorder (it cleared its environment, or "
+                     "%.300s: nothing was recorded: the program did not load the recorder (it cleared its environment, or "
                      "started another program by itself: try --children)", target.path);
             status = -ENODATA;
         }

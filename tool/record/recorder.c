@@ -24,11 +24,20 @@
 #include "unwind.h"
 
 #define RULE_TABLE_ENTRIES 65536u
+#define SAMPLE_MAX_TICKS   20000u /* some microseconds: beyond, another process had the processor */
+
+#define NODES_MAX (1u << 21) /* ids of one epoch: bounds what the collector keeps per thread */
 
 /* What a ring's owner keeps beside it, in private memory that a forked child finds zeroed. */
 struct ring_memory {
     struct stack_table table;
     struct recorder_nested nested;
+    /* Only for CHANNEL_ORACLE; else never touched, and so takes no memory. */
+    struct {
+        uint64_t slot, address;
+        uint32_t parent, flags;
+    } nodes[NODES_MAX + STACK_DEPTH_MAX + 1];
+    uint64_t slots[STACK_DEPTH_MAX], addresses[STACK_DEPTH_MAX];
 };
 
 static struct recorder_page page_before_attach;
@@ -325,6 +334,8 @@ void recorder_checkpoint(struct recorder_thread *self)
     }
     if (mode == RECORDER_SAMPLE)
         limit_set(self);
+    if (mode == RECORDER_SAMPLE && channel->flags & CHANNEL_ORACLE)
+        mode = RECORDER_ORACLE;
     self->mode = mode;
     self->ready = RECORDER_SLOW;
     errno = saved_errno;
@@ -334,14 +345,19 @@ static void node_out(void *context, uint32_t id, uint32_t parent, uint32_t flags
                      uint64_t slot, uint64_t address)
 {
     struct recorder_thread *self = context;
+    if (recorder.channel->flags & CHANNEL_ORACLE) {
+        struct ring_memory *memory = (struct ring_memory *)(void *)self->table;
+        memory->nodes[id].slot = slot;
+        memory->nodes[id].address = address;
+        memory->nodes[id].parent = parent;
+        memory->nodes[id].flags = flags;
+    }
     if (!room_for(self, 2))
         return;
     recorder_put(self, CHANNEL_NODE | (uint64_t)flags << 4 | (uint64_t)module << 8,
                  (uint64_t)id << 32 | parent);
     recorder_put(self, slot, address);
 }
-
-#define NODES_MAX (1u << 21) /* ids of one epoch: bounds what the collector keeps per thread */
 
 uint32_t recorder_stack_miss(struct recorder_thread *self, const struct stack_key *key)
 {
@@ -421,12 +437,34 @@ void recorder_forget_code(void)
     generation_advance();
 }
 
+/* Compares the stack that the table gave with one unwound now, frame by frame. */
+static void oracle_check(struct recorder_thread *self, const struct stack_key *key, uint32_t node)
+{
+    struct ring_memory *memory = (struct ring_memory *)(void *)self->table;
+    uint32_t depth = stack_unwind(key, memory->slots, memory->addresses, STACK_DEPTH_MAX), i = 0;
+    uint32_t flags = 0;
+    for (; node && i < depth; node = memory->nodes[node].parent, i++) {
+        flags = memory->nodes[node].flags;
+        if (memory->nodes[node].slot != memory->slots[i] || memory->nodes[node].address != memory->addresses[i])
+            break;
+    }
+    self->ring->oracle_checked++;
+    /* A stack that the table cuts for its depth is still right as far as it goes. */
+    if (flags & TRACE_NODE_TRUNCATED)
+        self->ring->oracle_truncated++;
+    if (node ? depth < STACK_DEPTH_MAX || i < depth : i != depth && i < STACK_DEPTH_MAX / 4)
+        self->ring->oracle_wrong++;
+}
+
 static void sample(struct recorder_thread *self, const struct recorder_call *call)
 {
     uint64_t begin = channel_ticks();
     recorder_event(self, call->kind, call->address, call->size, &call->key);
-    self->ring->sampled_ticks += channel_ticks() - begin;
-    self->ring->sampled_events++;
+    uint64_t took = channel_ticks() - begin;
+    if (took < SAMPLE_MAX_TICKS) {
+        self->ring->sampled_ticks += took;
+        self->ring->sampled_events++;
+    }
 }
 
 #define NO_RING_RETRY 4096u /* events between two tries to claim a ring */
@@ -497,10 +535,14 @@ static void slow(const struct recorder_call *call)
         recorder_unit_long(self, call, self->last_ticks, TRACE_NO_STACK);
     else if (mode == RECORDER_SAMPLE)
         sample(self, call);
+    else if (recorder.channel->flags & CHANNEL_ORACLE)
+        oracle_check(self, &call->key, recorder_event(self, call->kind, call->address, call->size, &call->key));
     else
         recorder_event(self, call->kind, call->address, call->size, &call->key);
     atomic_signal_fence(memory_order_seq_cst);
     recorder_nested_flush(self);
+    if (self->mode == RECORDER_PLAIN && recorder.channel->flags & CHANNEL_ORACLE)
+        self->ready = RECORDER_SLOW;
     self->generation = self->ready;
 }
 

@@ -24,6 +24,7 @@ struct recorder_page {
 enum recorder_mode {
     RECORDER_PLAIN,    /* the next event goes by the fast path unless the generation says otherwise */
     RECORDER_SAMPLE,   /* the next event is timed */
+    RECORDER_ORACLE,   /* every event's stack is compared with a full unwind (tests) */
     RECORDER_DROPPING, /* the ring was full (lossy): events are counted until there is room */
     RECORDER_NO_RING,  /* no ring was free */
     RECORDER_INSIDE,   /* an entry point that records for itself calls others: they do not count */
@@ -103,10 +104,10 @@ static inline void recorder_put(struct recorder_thread *self, uint64_t w0, uint6
 }
 
 
-/* The body of recording one event on a ready thread. Publishes it. */
-static inline __attribute__((always_inline)) void recorder_event(struct recorder_thread *self, uint32_t kind,
-                                                                 uint64_t address, uint64_t size,
-                                                                 const struct stack_key *key)
+/* The body of recording one event on a ready thread. Publishes it. Returns the node of its stack. */
+static inline __attribute__((always_inline)) uint32_t recorder_event(struct recorder_thread *self, uint32_t kind,
+                                                                     uint64_t address, uint64_t size,
+                                                                     const struct stack_key *key)
 {
     uint32_t node;
     const struct stack_key state = {key->sp & self->sp_mask, key->ra, key->rbp};
@@ -128,6 +129,7 @@ static inline __attribute__((always_inline)) void recorder_event(struct recorder
     atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
     if (__builtin_expect(self->head >= self->limit, 0))
         recorder_checkpoint(self);
+    return node;
 }
 
 /* Records one event; `key` is the state of the frame that called the entry point. */

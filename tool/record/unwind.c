@@ -88,10 +88,19 @@ void unwind_forget(void)
     atomic_fetch_add_explicit(&table.generation, 1, memory_order_release);
 }
 
+/* Padding too, so that equal rules are equal bytes. */
+static void copy_words(struct unwind_rule *ret_rule, const union rule_words *rule)
+{
+    for (unsigned w = 0; w < RULE_WORDS; w++) {
+        ((union rule_words *)ret_rule)->words[w] = rule->words[w];
+    }
+}
+
 void unwind_rule_compile(uint64_t pc, bool exact, const void *eh_frame_hdr, uint64_t start,
                          uint64_t end, struct unwind_rule *ret_rule)
 {
     struct unwind_fde fde;
+    struct unwind_row row;
     /* A return address may lie just past its function: the call itself is before it. */
     uint64_t address = exact ? pc : pc - 1;
     union rule_words blank = {.words = {0}};
@@ -100,12 +109,12 @@ void unwind_rule_compile(uint64_t pc, bool exact, const void *eh_frame_hdr, uint
     made.rule.end = UNWIND_NO_RULE;
     if (!unwind_trampoline(pc, start, end, &made.rule) &&
         !(eh_frame_hdr && unwind_fde_find((uint64_t)eh_frame_hdr, start, end, address, &fde) &&
-          unwind_row_rule(&fde, address, pc, &made.rule))) {
+          unwind_row_find(&fde, address, pc, &row) && unwind_row_rule(&row, &fde, &made.rule))) {
         made = blank;
         made.rule.end = UNWIND_NO_RULE;
     }
     made.rule.key = pc * 2 + exact;
-    *ret_rule = made.rule;
+    copy_words(ret_rule, &made);
 }
 
 static void insert(const union rule_words *rule, uint64_t generation)
@@ -151,7 +160,7 @@ static __attribute__((noinline)) void find_slow(uint64_t pc, bool exact, uint64_
         made.rule.module = (uint16_t)module;
         insert(&made, generation);
     }
-    *ret_rule = made.rule;
+    copy_words(ret_rule, &made);
 }
 
 const struct unwind_rule *unwind_rule_find(uint64_t pc, bool exact, struct unwind_rule *scratch)
@@ -187,10 +196,25 @@ const struct unwind_rule *unwind_rule_find(uint64_t pc, bool exact, struct unwin
     return scratch;
 }
 
+/* A stack end of 0, not known, becomes the greatest address. */
+static bool is_below_end(const struct unwind_frame *frame, uint64_t address)
+{
+    return address < UNWIND_ADDRESS_END && address <= frame->stack_end - 1;
+}
+
 static bool cell_is_readable(const struct unwind_frame *frame, uint64_t address)
 {
     return address % 8 == 0 && address + UNWIND_RED_ZONE >= frame->sp &&
-           address < UNWIND_ADDRESS_END && (frame->stack_end == 0 || address < frame->stack_end);
+           is_below_end(frame, address);
+}
+
+/* Whether all cells of the rule are: they lie between the lowest and the CFA. */
+static bool all_are_readable(const struct unwind_frame *frame, const struct unwind_rule *rule,
+                             uint64_t cfa)
+{
+    return rule->lowest != UNWIND_UNKNOWN &&
+           cfa + (uint64_t)((int64_t)rule->lowest * 8) + UNWIND_RED_ZONE >= frame->sp &&
+           is_below_end(frame, cfa - 8);
 }
 
 /* Stack memory of other functions: the address sanitizer would call some of it poisoned. */
@@ -237,7 +261,7 @@ static uint64_t place(const struct unwind_rule *rule, unsigned index, int16_t ce
 
 /* Reads the return address, unless it is in a register; false when the cell cannot be read. */
 static bool read_return(const struct unwind_frame *frame, const struct unwind_rule *rule,
-                        uint64_t cfa, uint64_t base, uint64_t *ret_slot, uint64_t *ret_pc)
+                        uint64_t cfa, uint64_t base, uint64_t *ret_slot, uint64_t *ret_value)
 {
     if (rule->return_address == UNWIND_SAME) {
 #if UNWIND_SIGNS_RETURNS
@@ -245,7 +269,7 @@ static bool read_return(const struct unwind_frame *frame, const struct unwind_ru
             return false;
         }
         *ret_slot = frame->saved_at[UNWIND_COLUMN_RETURN];
-        *ret_pc = frame->saved[UNWIND_COLUMN_RETURN];
+        *ret_value = frame->saved[UNWIND_COLUMN_RETURN];
 #else
         return false;
 #endif
@@ -254,35 +278,22 @@ static bool read_return(const struct unwind_frame *frame, const struct unwind_ru
         if (!cell_is_readable(frame, *ret_slot)) {
             return false;
         }
-        *ret_pc = read_cell(*ret_slot);
-    }
-    if (rule->return_signed) {
-        *ret_pc = unwind_plain_return(*ret_pc);
+        *ret_value = read_cell(*ret_slot);
     }
     return true;
 }
 
-enum unwind_end unwind_step(struct unwind_frame *frame, const struct unwind_rule *rule)
+/* A register whose cell cannot be read is lost. */
+static void restore(struct unwind_frame *frame, const struct unwind_rule *rule, uint64_t cfa,
+                    uint64_t base)
 {
-    uint64_t base, slot, pc;
+    bool readable = all_are_readable(frame, rule, cfa);
 
-    if (rule->end != UNWIND_STEP) {
-        return rule->end;
-    }
-    uint64_t cfa = find_cfa(frame, rule, &base);
-    if (cfa == 0 || !read_return(frame, rule, cfa, base, &slot, &pc)) {
-        return UNWIND_NO_RULE;
-    }
-    if (pc == 0) {
-        return UNWIND_OUTERMOST;
-    }
-    for (unsigned i = 0; i < UNWIND_SAVED; i++) {
+    for (uint32_t moved = rule->moved; moved != 0; moved &= moved - 1) {
+        unsigned i = (unsigned)__builtin_ctz(moved);
         int16_t cells = rule->saved[i];
-        if (cells == UNWIND_SAME) {
-            continue;
-        }
         uint64_t cell = place(rule, i, cells, cfa, base);
-        if (cells == UNWIND_UNKNOWN || !cell_is_readable(frame, cell)) {
+        if (!readable && (cells == UNWIND_UNKNOWN || !cell_is_readable(frame, cell))) {
             frame->lost |= 1u << i;
             continue;
         }
@@ -290,11 +301,30 @@ enum unwind_end unwind_step(struct unwind_frame *frame, const struct unwind_rule
         frame->saved[i] = read_cell(cell);
         frame->saved_at[i] = cell;
     }
+}
+
+enum unwind_end unwind_step(struct unwind_frame *frame, const struct unwind_rule *rule)
+{
+    uint64_t base, slot, slot_value;
+
+    if (rule->end != UNWIND_STEP) {
+        return rule->end;
+    }
+    uint64_t cfa = find_cfa(frame, rule, &base);
+    if (cfa == 0 || !read_return(frame, rule, cfa, base, &slot, &slot_value)) {
+        return UNWIND_NO_RULE;
+    }
+    uint64_t pc = rule->return_signed ? unwind_plain_return(slot_value) : slot_value;
+    if (pc == 0) {
+        return UNWIND_OUTERMOST;
+    }
+    restore(frame, rule, cfa, base);
     if (rule->signal_frame && (cfa <= frame->sp || cfa >= frame->stack_end)) {
         frame->stack_end = 0;
     }
     frame->pc = pc;
     frame->slot = slot;
+    frame->slot_value = slot_value;
     frame->sp = cfa;
     frame->exact_pc = rule->signal_frame;
     return UNWIND_STEP;

@@ -83,6 +83,9 @@ struct unwind_rule {
     int16_t return_address;      /* saved-at offset; UNWIND_SAME: in the link register (aarch64) */
     uint16_t from_base;          /* bit per register, bit UNWIND_SAVED for the return address */
     int16_t saved[UNWIND_SAVED]; /* saved-at offsets, UNWIND_SAME, UNWIND_UNKNOWN */
+    uint16_t moved;              /* bit per register that is not UNWIND_SAME */
+    int16_t lowest;              /* least saved-at offset, where all are negative, from the CFA, and
+                                    none is UNWIND_UNKNOWN; else UNWIND_UNKNOWN */
     bool return_signed;          /* aarch64: the return address carries an authentication code */
 };
 
@@ -91,8 +94,10 @@ struct unwind_frame {
     uint64_t pc;   /* return address into this frame's function */
     uint64_t sp;   /* stack pointer in this frame once the callee has returned: the callee's CFA */
     uint64_t slot; /* stack address where pc was read; 0: it was in a register */
-    bool exact_pc; /* pc is an interrupted instruction, not a return address */
-    uint32_t lost; /* bit per register whose value is not known; a CFA based on one is refused */
+    uint64_t
+        slot_value; /* what the slot holds: pc, on aarch64 with its authentication code if any */
+    bool exact_pc;  /* pc is an interrupted instruction, not a return address */
+    uint32_t lost;  /* bit per register whose value is not known; a CFA based on one is refused */
     uint64_t stack_end; /* cells at or above are not read; 0: not known. A signal frame that leads
                            to another stack sets it to 0 */
     uint64_t saved[UNWIND_SAVED];
@@ -143,6 +148,7 @@ __attribute__((always_inline)) static inline void unwind_here(struct unwind_fram
         ret_frame->saved_at[i] = 0;
     }
     ret_frame->slot = 0;
+    ret_frame->slot_value = 0;
     ret_frame->exact_pc = true;
     ret_frame->lost = 0;
     ret_frame->stack_end = 0;

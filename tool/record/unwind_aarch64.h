@@ -64,6 +64,8 @@ static inline bool unwind_trampoline(uint64_t pc, uint64_t start, uint64_t end,
     ret_rule->deref_offset = UNWIND_SIGNAL_X(31);
     ret_rule->cfa_offset = 0;
     ret_rule->return_address = UNWIND_SIGNAL_X(32) / 8;
+    ret_rule->lowest = UNWIND_UNKNOWN;
+    ret_rule->moved = (uint16_t)((1u << UNWIND_SAVED) - 1);
     ret_rule->from_base = (uint16_t)((1u << (UNWIND_SAVED + 1)) - 1);
     for (int i = 0; i < UNWIND_SAVED; i++) {
         ret_rule->saved[i] = (int16_t)(UNWIND_SIGNAL_X(19 + i) / 8);

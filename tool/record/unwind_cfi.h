@@ -48,7 +48,33 @@ struct unwind_place {
 bool unwind_expression(struct unwind_cursor expression, uint64_t pc,
                        struct unwind_place *ret_place);
 
-/* Runs the entry's program up to `address` and makes a rule of the row it arrives at. False, with
- * *ret_rule in any state, when there is no rule. */
-bool unwind_row_rule(const struct unwind_fde *fde, uint64_t address, uint64_t pc,
-                     struct unwind_rule *ret_rule);
+enum unwind_column_kind {
+    UNWIND_COLUMN_UNSET, /* nothing said: the ABI's default */
+    UNWIND_COLUMN_SAME,
+    UNWIND_COLUMN_UNDEFINED,
+    UNWIND_COLUMN_OFFSET, /* saved at CFA + offset */
+    UNWIND_COLUMN_AT,     /* saved at the base column's value + offset */
+    UNWIND_COLUMN_CFA,    /* the value is CFA + offset itself */
+    UNWIND_COLUMN_OTHER,  /* not understood */
+};
+
+struct unwind_column {
+    uint8_t kind; /* enum unwind_column_kind */
+    uint8_t base;
+    int32_t offset;
+};
+
+struct unwind_row {
+    struct unwind_column columns[UNWIND_COLUMNS];
+    struct unwind_place cfa;
+    bool cfa_understood;
+    bool return_signed;
+};
+
+/* Runs the entry's program up to `address`; false when an instruction is broken or not known. */
+bool unwind_row_find(const struct unwind_fde *fde, uint64_t address, uint64_t pc,
+                     struct unwind_row *ret_row);
+
+/* False, with *rule in any state, when the row cannot be said in a rule. */
+bool unwind_row_rule(const struct unwind_row *row, const struct unwind_fde *fde,
+                     struct unwind_rule *rule);

@@ -45,34 +45,11 @@ enum {
 /* Rows that remember_state may stack up; compilers go 1 deep. */
 #define REMEMBERED_MAX 16
 
-enum column_kind {
-    COLUMN_UNSET, /* nothing said: the ABI's default */
-    COLUMN_SAME,
-    COLUMN_UNDEFINED,
-    COLUMN_OFFSET, /* saved at CFA + offset */
-    COLUMN_AT,     /* saved at the base column's value + offset */
-    COLUMN_CFA,    /* the value is CFA + offset itself */
-    COLUMN_OTHER,  /* not understood */
-};
-
-struct column {
-    uint8_t kind; /* enum column_kind */
-    uint8_t base;
-    int32_t offset;
-};
-
-struct row {
-    struct column columns[UNWIND_COLUMNS];
-    struct unwind_place cfa;
-    bool cfa_understood;
-    bool return_signed;
-};
-
 struct machine {
     const struct unwind_fde *fde;
     uint64_t location, target, pc;
-    struct row row, initial;
-    struct row remembered[REMEMBERED_MAX];
+    struct unwind_row row, initial;
+    struct unwind_row remembered[REMEMBERED_MAX];
     unsigned remembered_count;
 };
 
@@ -81,21 +58,21 @@ static bool fits(int64_t offset)
     return offset >= INT32_MIN && offset <= INT32_MAX;
 }
 
-static void set_column(struct machine *machine, uint64_t dwarf_register, enum column_kind kind,
-                       int64_t offset)
+static void set_column(struct machine *machine, uint64_t dwarf_register,
+                       enum unwind_column_kind kind, int64_t offset)
 {
     unsigned column = unwind_column(dwarf_register);
 
     if (column < UNWIND_COLUMNS) {
-        machine->row.columns[column] = (struct column){
-            .kind = (uint8_t)(fits(offset) ? kind : COLUMN_OTHER),
+        machine->row.columns[column] = (struct unwind_column){
+            .kind = (uint8_t)(fits(offset) ? kind : UNWIND_COLUMN_OTHER),
             .offset = fits(offset) ? (int32_t)offset : 0,
         };
     }
 }
 
-static void set_factored(struct machine *machine, uint64_t dwarf_register, enum column_kind kind,
-                         int64_t factor)
+static void set_factored(struct machine *machine, uint64_t dwarf_register,
+                         enum unwind_column_kind kind, int64_t factor)
 {
     int64_t offset;
 
@@ -114,10 +91,10 @@ static void set_expression(struct machine *machine, uint64_t dwarf_register,
     if (column >= UNWIND_COLUMNS) {
         return;
     }
-    machine->row.columns[column] = (struct column){.kind = COLUMN_OTHER};
+    machine->row.columns[column] = (struct unwind_column){.kind = UNWIND_COLUMN_OTHER};
     if (unwind_expression(expression, machine->pc, &place) && !place.deref) {
-        machine->row.columns[column] =
-            (struct column){.kind = COLUMN_AT, .base = place.column, .offset = place.offset};
+        machine->row.columns[column] = (struct unwind_column){
+            .kind = UNWIND_COLUMN_AT, .base = place.column, .offset = place.offset};
     }
 }
 
@@ -287,32 +264,32 @@ static enum run run_register(struct machine *machine, struct unwind_cursor *code
 
     switch (op) {
     case CFA_OFFSET_EXTENDED:
-        set_factored(machine, column, COLUMN_OFFSET, read_count(code));
+        set_factored(machine, column, UNWIND_COLUMN_OFFSET, read_count(code));
         break;
     case CFA_OFFSET_EXTENDED_SF:
-        set_factored(machine, column, COLUMN_OFFSET, unwind_sleb(code));
+        set_factored(machine, column, UNWIND_COLUMN_OFFSET, unwind_sleb(code));
         break;
     case CFA_GNU_NEGATIVE_OFFSET:
-        set_factored(machine, column, COLUMN_OFFSET, -read_count(code));
+        set_factored(machine, column, UNWIND_COLUMN_OFFSET, -read_count(code));
         break;
     case CFA_VAL_OFFSET:
-        set_factored(machine, column, COLUMN_CFA, read_count(code));
+        set_factored(machine, column, UNWIND_COLUMN_CFA, read_count(code));
         break;
     case CFA_VAL_OFFSET_SF:
-        set_factored(machine, column, COLUMN_CFA, unwind_sleb(code));
+        set_factored(machine, column, UNWIND_COLUMN_CFA, unwind_sleb(code));
         break;
     case CFA_RESTORE_EXTENDED:
         restore_column(machine, column);
         break;
     case CFA_UNDEFINED:
-        set_column(machine, column, COLUMN_UNDEFINED, 0);
+        set_column(machine, column, UNWIND_COLUMN_UNDEFINED, 0);
         break;
     case CFA_SAME_VALUE:
-        set_column(machine, column, COLUMN_SAME, 0);
+        set_column(machine, column, UNWIND_COLUMN_SAME, 0);
         break;
     case CFA_REGISTER:
         unwind_uleb(code);
-        set_column(machine, column, COLUMN_OTHER, 0);
+        set_column(machine, column, UNWIND_COLUMN_OTHER, 0);
         break;
     case CFA_EXPRESSION:
         block = read_block(code);
@@ -320,7 +297,7 @@ static enum run run_register(struct machine *machine, struct unwind_cursor *code
         break;
     default: /* CFA_VAL_EXPRESSION */
         read_block(code);
-        set_column(machine, column, COLUMN_OTHER, 0);
+        set_column(machine, column, UNWIND_COLUMN_OTHER, 0);
         break;
     }
     return code->broken ? RUN_BROKEN : RUN_ON;
@@ -334,7 +311,7 @@ static enum run run_one(struct machine *machine, struct unwind_cursor *code)
     case CFA_ADVANCE:
         return run_location(machine, code, op);
     case CFA_OFFSET:
-        set_factored(machine, op & 0x3f, COLUMN_OFFSET, read_count(code));
+        set_factored(machine, op & 0x3f, UNWIND_COLUMN_OFFSET, read_count(code));
         return code->broken ? RUN_BROKEN : RUN_ON;
     case CFA_RESTORE:
         restore_column(machine, op & 0x3f);
@@ -396,115 +373,8 @@ static bool run(struct machine *machine, struct unwind_cursor code)
     return state != RUN_BROKEN;
 }
 
-/* The column's saved-at offset, in cells; false when it cannot be said in a rule. */
-static bool place_of(const struct row *row, const struct column *column, int16_t *ret_cells,
-                     bool *ret_from_base)
-{
-    int64_t bytes = column->offset;
-
-    *ret_from_base = false;
-    switch ((enum column_kind)column->kind) {
-    case COLUMN_UNSET:
-    case COLUMN_SAME:
-        *ret_cells = UNWIND_SAME;
-        return true;
-    case COLUMN_OFFSET:
-        break;
-    case COLUMN_AT:
-        /* Reckoned from a register: the base itself, or, where the CFA is no more than a distance
-         * from it, that much from the CFA. */
-        if (column->base != row->cfa.column) {
-            return false;
-        }
-        *ret_from_base = row->cfa.deref;
-        if (!row->cfa.deref) {
-            bytes -= row->cfa.offset;
-        }
-        break;
-    default:
-        return false;
-    }
-    if (bytes % 8 != 0 || bytes / 8 <= UNWIND_UNKNOWN || bytes / 8 > INT16_MAX) {
-        return false;
-    }
-    *ret_cells = (int16_t)(bytes / 8);
-    return true;
-}
-
-/* The caller's stack pointer is the CFA; an entry that says it in words must mean that. */
-static bool sp_is_cfa(const struct row *row)
-{
-    const struct column *sp = &row->columns[UNWIND_COLUMN_SP];
-
-    switch ((enum column_kind)sp->kind) {
-    case COLUMN_UNSET:
-        return true;
-    case COLUMN_CFA:
-        return sp->offset == 0;
-    case COLUMN_AT:
-        return row->cfa.deref && sp->base == row->cfa.column &&
-               sp->offset == row->cfa.deref_offset && row->cfa.offset == 0;
-    default:
-        return false;
-    }
-}
-
-static bool cfa_of(const struct row *row, struct unwind_rule *rule)
-{
-    const struct unwind_place *cfa = &row->cfa;
-
-    if (!row->cfa_understood || !sp_is_cfa(row) || cfa->deref_offset < INT16_MIN ||
-        cfa->deref_offset > INT16_MAX) {
-        return false;
-    }
-    if (cfa->column == UNWIND_COLUMN_SP) {
-        rule->cfa = cfa->deref ? UNWIND_CFA_SP_DEREF : UNWIND_CFA_SP;
-        rule->cfa_register = UNWIND_FRAME;
-    } else if (cfa->column < UNWIND_SAVED) {
-        rule->cfa = cfa->deref ? UNWIND_CFA_REGISTER_DEREF : UNWIND_CFA_REGISTER;
-        rule->cfa_register = cfa->column;
-    } else {
-        return false;
-    }
-    rule->cfa_offset = cfa->offset;
-    rule->deref_offset = (int16_t)cfa->deref_offset;
-    return true;
-}
-
-static bool rule_of(const struct row *row, const struct unwind_fde *fde, struct unwind_rule *rule)
-{
-    const struct column *returns = &row->columns[UNWIND_COLUMN_RETURN];
-    bool from_base;
-
-    if (fde->return_register != UNWIND_DWARF_RETURN) {
-        return false;
-    }
-    if (returns->kind == COLUMN_UNDEFINED) {
-        rule->end = UNWIND_OUTERMOST;
-        return true;
-    }
-    if (!cfa_of(row, rule) || !place_of(row, returns, &rule->return_address, &from_base)) {
-        return false;
-    }
-    if (rule->return_address == UNWIND_SAME && (unsigned)UNWIND_COLUMN_RETURN >= UNWIND_SAVED) {
-        return false; /* no register holds it on this processor */
-    }
-    rule->from_base = (uint16_t)(from_base << UNWIND_SAVED);
-    for (unsigned i = 0; i < UNWIND_SAVED; i++) {
-        if (!place_of(row, &row->columns[i], &rule->saved[i], &from_base)) {
-            rule->saved[i] = UNWIND_UNKNOWN;
-            continue;
-        }
-        rule->from_base |= (uint16_t)(from_base << i);
-    }
-    rule->signal_frame = fde->signal_frame;
-    rule->return_signed = row->return_signed;
-    rule->end = UNWIND_STEP;
-    return true;
-}
-
-bool unwind_row_rule(const struct unwind_fde *fde, uint64_t address, uint64_t pc,
-                     struct unwind_rule *ret_rule)
+bool unwind_row_find(const struct unwind_fde *fde, uint64_t address, uint64_t pc,
+                     struct unwind_row *ret_row)
 {
     struct machine machine;
 
@@ -514,7 +384,7 @@ bool unwind_row_rule(const struct unwind_fde *fde, uint64_t address, uint64_t pc
     machine.pc = pc;
     machine.remembered_count = 0;
     for (unsigned i = 0; i < UNWIND_COLUMNS; i++) {
-        machine.row.columns[i] = (struct column){.kind = COLUMN_UNSET};
+        machine.row.columns[i] = (struct unwind_column){.kind = UNWIND_COLUMN_UNSET};
     }
     machine.row.cfa = (struct unwind_place){.column = UNWIND_COLUMN_NONE};
     machine.row.cfa_understood = false;
@@ -525,5 +395,9 @@ bool unwind_row_rule(const struct unwind_fde *fde, uint64_t address, uint64_t pc
     }
     machine.initial = machine.row;
     machine.location = fde->begin;
-    return run(&machine, fde->code) && rule_of(&machine.row, fde, ret_rule);
+    if (!run(&machine, fde->code)) {
+        return false;
+    }
+    *ret_row = machine.row;
+    return true;
 }

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "figures.h"
 #include "layout.h"
 
 #define ELLIPSIS    "\xe2\x80\xa6"
@@ -111,7 +112,7 @@ void layout_fill(FILE *stream, const char *text, size_t first, size_t indent, si
     size_t column = first;
     bool blank = true; /* nothing on this line yet */
     while (*text) {
-        size_t bytes = strcspn(text, " \n");
+        size_t bytes = figure_word(text);
         if (bytes) {
             char word[1024];
             char raw[1024];

@@ -44,7 +44,7 @@ struct report {
 struct report_style {
     unsigned width;     /* columns; 0: no limit */
     bool colour;
-    unsigned top;       /* sites in the table and paragraphs at most */
+    unsigned top;       /* sites in the table and paragraphs at most, the costliest; 0: all */
 };
 
 /* 0 or -errno of the stream (ENOSPC, EPIPE, ...). */

@@ -11,6 +11,11 @@
 #define RANGE_COLUMNS    100 /* from this width on sizes are shown as a range, below as the median */
 #define DEFAULT_COLUMNS  100
 #define PARAGRAPH_INDENT 4
+#define LABEL_COLUMNS    9
+#define PATH_FRAMES      5
+
+/* A site that costs less than this keeps its line in the table, but gets no paragraph. */
+#define QUIET_SHARE      0.001
 
 struct page {
     const struct report *report;
@@ -233,11 +238,12 @@ static void write_code_line(const struct page *page, const char *line, size_t le
     size_t width = page->style->width;
     size_t own = strspn(line, " ");
     size_t room = width > PARAGRAPH_INDENT ? width - PARAGRAPH_INDENT : 0;
-    const char *deeper = "        ";
     bool whole = width == 0 || line[0] == '#';
     char raw[LINE_BYTES];
     snprintf(raw, sizeof raw, "%.*s", (int)(length < LINE_BYTES ? length : LINE_BYTES - 1), line);
-    const char *prefix = strncmp(raw + own, "* ", 2) == 0 ? " * " : deeper;
+    char prefix[64] = " * ";
+    if (strncmp(raw + own, "* ", 2) != 0)
+        snprintf(prefix, sizeof prefix, "%*s", (int)(own < 40 ? own + 8 : 48), "");
     char *at = raw;
     size_t indent = 0;
     while (!whole && indent + layout_columns(at) > room) {
@@ -267,7 +273,16 @@ static void write_code(const struct page *page, const char *code)
     }
 }
 
-/* "Label: text" on a line of its own, its continuation under the text. */
+/* A label and the text beside it, filled in its own column. */
+static void write_labelled(const struct page *page, const char *label, const char *text)
+{
+    size_t indent = PARAGRAPH_INDENT + LABEL_COLUMNS;
+    fprintf(page->stream, "%*s", PARAGRAPH_INDENT, "");
+    cell(page->stream, label, LABEL_COLUMNS, ALIGN_LEFT);
+    layout_fill(page->stream, text, indent, indent, page->style->width);
+}
+
+/* Each line of the evidence is "Label: text". */
 static void write_evidence(const struct page *page, const char *evidence)
 {
     while (*evidence) {
@@ -275,22 +290,61 @@ static void write_evidence(const struct page *page, const char *evidence)
         char line[LINE_BYTES];
         snprintf(line, sizeof line, "%.*s", (int)length, evidence);
         char *colon = strstr(line, ": ");
-        size_t indent = PARAGRAPH_INDENT;
-        const char *text = line;
-        fprintf(page->stream, "%*s", PARAGRAPH_INDENT, "");
-        if (colon && colon - line < 10) {
+        if (colon && colon - line < LABEL_COLUMNS) {
             *colon = '\0';
-            cell(page->stream, line, 9, ALIGN_LEFT);
-            indent += 9;
-            text = colon + 2;
+            write_labelled(page, line, colon + 2);
+        } else {
+            write_labelled(page, "", line);
         }
-        layout_fill(page->stream, text, indent, indent, page->style->width);
         evidence += length + (evidence[length] == '\n');
     }
 }
 
-static void write_paragraph(const struct page *page, size_t row)
+/* How its allocations come about, innermost first, and the name by which other commands know the
+ * site. */
+static void write_path(const struct page *page, const struct report_site *site)
 {
+    char text[LINE_BYTES];
+    size_t used = 0;
+    for (size_t i = 0; i < site->stack_count && i < PATH_FRAMES; i++) {
+        char name[256];
+        layout_fit(site->stack[i].function ? site->stack[i].function : "?", 60, name, sizeof name);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " < " : "", name);
+    }
+    if (used) {
+        snprintf(text + used, sizeof text - used, "%s",
+                 site->stack_count > PATH_FRAMES ? " < ..." : "");
+        write_labelled(page, "Path", text);
+    }
+    if (site->id[0])
+        write_labelled(page, "Id", site->id);
+}
+
+/* A sentence of its own: begins with a capital. */
+static void sentence(const char *reason, const char *tail, char *ret_text, size_t size)
+{
+    snprintf(ret_text, size, "%.3000s.%s", reason, tail);
+    if (*ret_text >= 'a' && *ret_text <= 'z')
+        *ret_text += 'A' - 'a';
+}
+
+/* The place of an earlier site whose arena serves this one too, or `row` itself. */
+static size_t shared_arena(const struct page *page, const size_t *rows, size_t index)
+{
+    const struct report_site *site = &page->report->sites[rows[index]];
+    for (size_t i = 0; i < index && site->verdict->kind == VERDICT_ARENA; i++) {
+        const struct report_site *other = &page->report->sites[rows[i]];
+        if (other->verdict->kind == VERDICT_ARENA && other->names.death_function &&
+            site->names.death_function &&
+            strcmp(other->names.death_function, site->names.death_function) == 0)
+            return rows[i];
+    }
+    return rows[index];
+}
+
+static void write_paragraph(const struct page *page, const size_t *rows, size_t index)
+{
+    size_t row = rows[index];
     const struct report_site *site = &page->report->sites[row];
     const struct verdict *verdict = site->verdict;
     FILE *stream = page->stream;
@@ -308,22 +362,26 @@ static void write_paragraph(const struct page *page, size_t row)
     fprintf(stream, "%s\n", text);
 
     fprintf(stream, "%*s", PARAGRAPH_INDENT, "");
-    snprintf(text, sizeof text, "%.3000s.%s", verdict->reason,
-             verdict->slab_hint ? " Packing these blocks may pay for another reason: see Layout."
-                                : "");
+    sentence(verdict->reason,
+             verdict->slab_hint ? " Packing these blocks may still pay: see Layout." : "", text,
+             sizeof text);
     layout_fill(stream, text, PARAGRAPH_INDENT, PARAGRAPH_INDENT, page->style->width);
-    if (verdict->saved_share > 0) {
+    if (verdict->saved_share > 0 && verdict->kind != VERDICT_POOL) { /* whose reason says it */
         snprintf(text, sizeof text, "Saves %s of CPU time (%s).",
                  figure_share(verdict->saved_share).text,
                  verdict->estimated ? "estimated" : "measured");
         fprintf(stream, "%*s", PARAGRAPH_INDENT, "");
         layout_fill(stream, text, PARAGRAPH_INDENT, PARAGRAPH_INDENT, page->style->width);
     }
-    if (verdict->evidence) {
-        fputc('\n', stream);
+    fputc('\n', stream);
+    write_path(page, site);
+    if (verdict->evidence)
         write_evidence(page, verdict->evidence);
-    }
-    if (verdict->snippet) {
+    size_t arena = shared_arena(page, rows, index);
+    if (arena != row) {
+        snprintf(text, sizeof text, "the arena of site %zu serves this one too.", arena + 1);
+        write_labelled(page, "Code", text);
+    } else if (verdict->snippet) {
         fputc('\n', stream);
         write_code(page, verdict->snippet);
     }
@@ -359,18 +417,40 @@ static size_t choose_rows(const struct page *page, size_t *rows)
     return count;
 }
 
+/* Locality has no line in the costs: sites that a trial should look at are named apart. */
+static void write_hints(const struct page *page, const size_t *rows, size_t count)
+{
+    char text[LINE_BYTES] = "Packing may pay at";
+    size_t used = strlen(text), found = 0;
+    for (size_t i = 0; i < count && used + 64 < sizeof text; i++) {
+        if (!page->report->sites[rows[i]].verdict->slab_hint)
+            continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s site %zu", found ? "," : "",
+                                 rows[i] + 1);
+        found++;
+    }
+    if (!found)
+        return;
+    snprintf(text + used, sizeof text - used,
+             ": many small blocks are alive at once. Only a trial tells: poolwise try.");
+    fputc('\n', page->stream);
+    layout_fill(page->stream, text, 0, 4, page->style->width);
+}
+
 static void write_sites(const struct page *page, size_t *rows)
 {
     size_t count = choose_rows(page, rows);
     write_table(page, rows, count);
     write_rest(page, rows, count);
+    write_hints(page, rows, count);
     bool advised = false;
     for (size_t i = 0; i < count; i++) {
-        enum verdict_kind kind = page->report->sites[rows[i]].verdict->kind;
-        if (kind == VERDICT_TAIL)
+        const struct verdict *verdict = page->report->sites[rows[i]].verdict;
+        bool quiet = page->report->program_cpu_ns && verdict->upper_bound_share < QUIET_SHARE;
+        if (verdict->kind == VERDICT_TAIL || quiet)
             continue;
-        advised = advised || (kind != VERDICT_RETAINED && kind != VERDICT_LOSES);
-        write_paragraph(page, rows[i]);
+        advised = advised || (verdict->kind != VERDICT_RETAINED && verdict->kind != VERDICT_LOSES);
+        write_paragraph(page, rows, i);
     }
     if (!advised) {
         fputc('\n', page->stream);

@@ -7,10 +7,11 @@
 #include <string.h>
 
 /*
- * libstdc++'s demangler: the library is on nearly every system already and a C++ compiler, needed for
- * it at build time, comes with build-essential. libiberty's would add parameters-off as an option, but it
- * exists as a static archive from an uncommon package only, under a copyleft licence without the runtime
- * exception that libstdc++ has. The price: what the option would do, strip_parameters() does.
+ * libstdc++'s demangler: the library is on nearly every system already and a C++ compiler, needed
+ * for it at build time, comes with build-essential. libiberty's would add parameters-off as an
+ * option, but it exists as a static archive from an uncommon package only, under a copyleft licence
+ * without the runtime exception that libstdc++ has. The price: what the option would do,
+ * strip_parameters() does.
  */
 extern char *__cxa_demangle(const char *mangled, char *buffer, size_t *length, int *status);
 
@@ -34,7 +35,8 @@ static bool is_identifier_char(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '$';
 }
 
-/* Length of name without what compilers append to clones of a function; digits and dots after each. */
+/* Length of name without what compilers append to clones of a function; digits and dots after each.
+ */
 static size_t without_clone_suffix(const char *name, size_t length)
 {
     static const char *const suffixes[] = {".part.", ".isra.",     ".constprop.", ".cold",
@@ -56,8 +58,8 @@ static size_t skip_operator(const char *text, size_t length, size_t at)
     if (length - at <= word_length || memcmp(text + at, word, word_length) != 0 ||
         (at > 0 && is_identifier_char(text[at - 1])) || is_identifier_char(text[at + word_length]))
         return at;
-    static const char *const symbols[] = {"()", "[]", "<=>", "<<=", ">>=", "->*", "<<", ">>", "<=",
-                                          ">=", "->", "<",   ">",   ",",   "\"\""};
+    static const char *const symbols[] = {"()", "[]", "<=>", "<<=", ">>=", "->*", "<<",  ">>",
+                                          "<=", ">=", "->",  "<",   ">",   ",",   "\"\""};
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         size_t symbol_length = strlen(symbols[i]);
         if (length - at - word_length >= symbol_length &&
@@ -67,7 +69,8 @@ static size_t skip_operator(const char *text, size_t length, size_t at)
     return at + word_length;
 }
 
-/* The brackets open at a place in a demangled name. '>' closes only a '<': "(5>3)" is an expression. */
+/* The brackets open at a place in a demangled name. '>' closes only a '<': "(5>3)" is an
+ * expression. */
 struct brackets {
     char open[BRACKETS_MAX];
     size_t depth;
@@ -94,8 +97,8 @@ static bool brackets_step(struct brackets *brackets, char c)
 static size_t strip_parameters(const char *text, size_t *length)
 {
     size_t end = *length;
-    static const char *const qualifiers[] = {" const", " volatile", " &&", " &", "&&", "&",
-                                             " noexcept"};
+    static const char *const qualifiers[] = {" const", " volatile", " &&",      " &",
+                                             "&&",     "&",         " noexcept"};
     const char *clone = memmem(text, end, " [clone ", 8);
     if (clone)
         end = (size_t)(clone - text);
@@ -106,8 +109,8 @@ static size_t strip_parameters(const char *text, size_t *length)
         }
     }
 
-    /* One pass: the last parenthesis opened at the outermost level begins the parameters; the last space
-     * before the name, outside all brackets, ends the return type. */
+    /* One pass: the last parenthesis opened at the outermost level begins the parameters; the last
+     * space before the name, outside all brackets, ends the return type. */
     struct brackets brackets = {.depth = 0};
     size_t name_start = 0, parameters = end;
     bool in_operator = false;
@@ -150,7 +153,8 @@ static bool is_default_argument(const char *argument, size_t length)
     return false;
 }
 
-/* In place: default template arguments go, "std::__cxx11::" is std::, basic_string<char> is string, "> >" is ">>". */
+/* In place: default template arguments go, "std::__cxx11::" is std::, basic_string<char> is string,
+ * "> >" is ">>". */
 static size_t simplify_templates(char *text, size_t length)
 {
     struct list {
@@ -209,7 +213,8 @@ static size_t simplify_templates(char *text, size_t length)
     return out;
 }
 
-/* Rust's older mangling is C++'s with a hash as last part ("::h" and 16 hex digits) and escapes such as "$LT$". */
+/* Rust's older mangling is C++'s with a hash as last part ("::h" and 16 hex digits) and escapes
+ * such as "$LT$". */
 static bool is_rust(const char *text, size_t length)
 {
     if (length < 19 || memcmp(text + length - 19, "::h", 3) != 0)
@@ -262,7 +267,7 @@ static size_t unescape_rust(char *text, size_t length)
 char *demangle(const char *linkage_name)
 {
     if (starts_with(linkage_name, "__GI_"))
-        linkage_name += 5; /* the C library's own way past its exported name */
+        linkage_name += 5;                      /* the C library's own way past its exported name */
     size_t length = strcspn(linkage_name, "@"); /* "memcpy@@GLIBC_2.14" */
     if (length == 0)
         length = strlen(linkage_name);

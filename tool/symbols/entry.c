@@ -53,9 +53,8 @@ static uint64_t x86_64_main(const uint8_t *code, uint64_t address)
         bool relative = memcmp(code + i, "\x48\x8d\x3d", 3) == 0;
         bool absolute = memcmp(code + i, "\x48\xc7\xc7", 3) == 0;
         const uint8_t *call = code + i + 7;
-        if ((!relative && !absolute) ||
-            (call[0] != 0xe8 && memcmp(call, "\x67\xe8", 2) != 0 &&
-             memcmp(call, "\xff\x15", 2) != 0))
+        if ((!relative && !absolute) || (call[0] != 0xe8 && memcmp(call, "\x67\xe8", 2) != 0 &&
+                                         memcmp(call, "\xff\x15", 2) != 0))
             continue;
         uint32_t bytes = code[i + 3] | (uint32_t)code[i + 4] << 8 | (uint32_t)code[i + 5] << 16 |
                          (uint32_t)code[i + 6] << 24;

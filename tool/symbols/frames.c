@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libdw finds the entries; their first two fields are read here, because dwarf_frame_info() tells the extent of one row of
- * rules only, and not that of the function.
+ * libdw finds the entries; their first two fields are read here, because dwarf_frame_info() tells
+ * the extent of one row of rules only, and not that of the function.
  */
 #include "frames.h"
 
@@ -101,9 +101,8 @@ static Elf_Data *find_eh_frame(Elf *elf, uint64_t *ret_address)
         return NULL;
     for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section));) {
         GElf_Shdr header;
-        const char *name = gelf_getshdr(section, &header)
-                               ? elf_strptr(elf, names, header.sh_name)
-                               : NULL;
+        const char *name =
+            gelf_getshdr(section, &header) ? elf_strptr(elf, names, header.sh_name) : NULL;
         if (name && strcmp(name, ".eh_frame") == 0 && header.sh_type != SHT_NOBITS) {
             *ret_address = header.sh_addr;
             return elf_rawdata(section, NULL);

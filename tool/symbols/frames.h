@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where functions begin and end, as the unwind tables (.eh_frame) have it: known even when all names are stripped. */
+/* Where functions begin and end, as the unwind tables (.eh_frame) have it: known even when all
+ * names are stripped. */
 #pragma once
 
 #include <libelf.h>
@@ -10,7 +11,8 @@ struct frame_extent {
     uint64_t start, end;
 };
 
-/* All extents, sorted, in a malloc'd array; 0 with NULL when there are none or they cannot be read. */
+/* All extents, sorted, in a malloc'd array; 0 with NULL when there are none or they cannot be read.
+ */
 size_t frame_extents_read(Elf *elf, struct frame_extent **ret_extents);
 
 /* NULL: none covers address. */

@@ -11,9 +11,9 @@
 #include "demangle.h"
 
 enum {
-    DEPTH_MAX = 128,           /* nesting of scopes, inlined calls among them */
-    ENTRIES_MAX = 1 << 24,     /* entries visited in one unit: damaged siblings could form a circle */
-    RANGES_MAX = 1 << 20,      /* of one entry */
+    DEPTH_MAX = 128,       /* nesting of scopes, inlined calls among them */
+    ENTRIES_MAX = 1 << 24, /* entries visited in one unit: damaged siblings could form a circle */
+    RANGES_MAX = 1 << 20,  /* of one entry */
 };
 
 /* Addresses [start, end) belong to `value`: a unit or, within one, a function's entry. */
@@ -30,15 +30,25 @@ struct spans {
 struct unit {
     Dwarf_CU *cu;
     Dwarf_Die die;   /* has the line table */
-    Dwarf_Die scope; /* has the functions: another one if the unit is split, from then on when it is indexed */
+    Dwarf_Die scope; /* has the functions: another one if the unit is split, from then on when it is
+                        indexed */
     bool indexed;
     struct spans functions; /* value: index in entries */
     Dwarf_Die *entries;
     size_t entry_count, entry_capacity;
 };
 
+/* A name in the debug information and what it is for display: demangling costs more than all else
+ * here. */
+struct known_name {
+    const char *raw;
+    const char *display;
+};
+
 struct line_index {
     Dwfl *dwfl;
+    struct known_name *names; /* open addressing by the raw name's place */
+    size_t name_slots, name_count;
     uint64_t bias; /* file's address = DWARF's + bias */
     struct unit *units;
     size_t unit_count, unit_capacity;
@@ -93,7 +103,8 @@ static void spans_sort(struct spans *spans)
         qsort(spans->items, spans->count, sizeof *spans->items, compare_spans);
 }
 
-/* SIZE_MAX: none covers address. Spans overlap in damaged or oddly nested cases only; a few steps back do. */
+/* SIZE_MAX: none covers address. Spans overlap in damaged or oddly nested cases only; a few steps
+ * back do. */
 static size_t spans_find(const struct spans *spans, uint64_t address)
 {
     size_t low = 0, high = spans->count;
@@ -138,7 +149,8 @@ bool line_index_open(struct module_file *file)
     struct line_index *index = calloc(1, sizeof *index);
     if (!index)
         return false;
-    /* A second look at the file, apart from the symbols': what DWARF costs can be given back alone. */
+    /* A second look at the file, apart from the symbols': what DWARF costs can be given back alone.
+     */
     Dwfl_Module *module;
     const char *reason;
     if (module_dwfl_open(file, &index->dwfl, &module, &reason) != 0) {
@@ -168,6 +180,7 @@ void line_index_close(struct module_file *file)
         free(index->units[i].functions.items);
         free(index->units[i].entries);
     }
+    free(index->names);
     free(index->units);
     free(index->unit_spans.items);
     dwfl_end(index->dwfl);
@@ -243,8 +256,7 @@ static void index_functions(struct unit *unit)
         int tag = dwarf_tag(die);
         if (tag == DW_TAG_subprogram)
             add_function(unit, die);
-        if (depth < DEPTH_MAX && may_hold_functions(tag) &&
-            dwarf_child(die, &stack[depth]) == 0) {
+        if (depth < DEPTH_MAX && may_hold_functions(tag) && dwarf_child(die, &stack[depth]) == 0) {
             depth++;
             continue;
         }
@@ -254,23 +266,65 @@ static void index_functions(struct unit *unit)
     spans_sort(&unit->functions);
 }
 
-static const char *entry_name(Dwarf_Die *die, struct string_set *strings)
-{
-    Dwarf_Attribute attribute;
-    const char *name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
-    if (!name)
-        name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
-    if (!name)
-        name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
-    char *text = name ? demangle(name) : NULL;
-    const char *kept = text ? string_set_add(strings, text, strlen(text)) : NULL;
-    free(text);
-    return kept;
-}
-
 static const char *keep(struct string_set *strings, const char *text)
 {
     return text ? string_set_add(strings, text, strlen(text)) : NULL;
+}
+
+static struct known_name *find_name(struct known_name *names, size_t slots, const char *raw)
+{
+    size_t i = hash_mix((uintptr_t)raw) & (slots - 1);
+    while (names[i].raw && names[i].raw != raw)
+        i = (i + 1) & (slots - 1);
+    return &names[i];
+}
+
+/* False: out of memory; what is known stays. */
+static bool names_make_room(struct line_index *index)
+{
+    if (index->name_count * 4 < index->name_slots * 3)
+        return true;
+    size_t slots = index->name_slots ? index->name_slots * 2 : 256;
+    struct known_name *names = calloc(slots, sizeof *names);
+    if (!names)
+        return false;
+    for (size_t i = 0; i < index->name_slots; i++) {
+        if (index->names[i].raw)
+            *find_name(names, slots, index->names[i].raw) = index->names[i];
+    }
+    free(index->names);
+    index->names = names;
+    index->name_slots = slots;
+    return true;
+}
+
+static const char *display_name(struct line_index *index, struct string_set *strings,
+                                const char *raw)
+{
+    if (!names_make_room(index))
+        return NULL;
+    struct known_name *name = find_name(index->names, index->name_slots, raw);
+    if (!name->raw) {
+        char *text = demangle(raw);
+        *name = (struct known_name){.raw = raw, .display = keep(strings, text)};
+        index->name_count++;
+        free(text);
+    }
+    return name->display;
+}
+
+static const char *entry_name(struct line_index *index, Dwarf_Die *die, struct string_set *strings)
+{
+    Dwarf_Attribute attribute;
+    const char *raw = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
+    if (!raw)
+        raw = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
+    if (!raw) {
+        raw = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
+        if (raw && strcmp(raw, "operator()") == 0)
+            return keep(strings, "{lambda}::operator()"); /* gcc gives it no linkage name */
+    }
+    return raw ? display_name(index, strings, raw) : NULL;
 }
 
 /* Where an inlined call was written. */
@@ -291,7 +345,8 @@ static void call_place(struct unit *unit, Dwarf_Die *call, struct string_set *st
         ret_line->file = keep(strings, dwarf_filesrc(files, number, NULL, NULL));
 }
 
-/* The scopes around address from the function inwards that are functions: itself, then the inlined ones. */
+/* The scopes around address from the function inwards that are functions: itself, then the inlined
+ * ones. */
 static size_t inline_chain(Dwarf_Die *function, uint64_t address, Dwarf_Die *ret_chain)
 {
     size_t count = 0;
@@ -347,7 +402,7 @@ size_t line_index_find(struct line_index *index, struct string_set *strings, uin
     size_t count = 0;
     while (count < max && chain_count > 0) {
         Dwarf_Die *die = &chain[--chain_count];
-        here.function = entry_name(die, strings);
+        here.function = entry_name(index, die, strings);
         here.inlined = chain_count > 0;
         ret_lines[count++] = here;
         here = (struct symbols_line){0};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "module_file.h"
 
+#include <ctype.h>
 #include <dwarf.h>
 #include <elfutils/libdwelf.h>
 #include <errno.h>
@@ -39,27 +40,44 @@ bool module_is_allocator(const char *base_name)
 
 bool module_is_system(const char *base_name)
 {
-    /* each with what may follow: "libc.so.6", "libc-2.31.so" */
-    static const char *const names[] = {
-        "libc",      "ld-linux",   "ld-musl",       "ld",        "ld64",
-        "libm",      "libmvec",    "libpthread",    "libdl",     "librt",
-        "libresolv", "libstdc++",  "libgcc_s",      "libc++",    "libc++abi",
-        "libutil",   "libsupc++",  "libthread_db",  "libanl",    "libnsl",
-        "libunwind", "linux-vdso", "libc_malloc_debug", "libpoolwise-record", "libpoolwise-trial"};
-    if (strcmp(base_name, "[vdso]") == 0)
+    static const char *const names[] = {"libc",
+                                        "ld",
+                                        "ld64",
+                                        "libm",
+                                        "libmvec",
+                                        "libpthread",
+                                        "libdl",
+                                        "librt",
+                                        "libanl",
+                                        "libnsl",
+                                        "libresolv",
+                                        "libutil",
+                                        "libstdc++",
+                                        "libsupc++",
+                                        "libgcc_s",
+                                        "libc++",
+                                        "libc++abi",
+                                        "libc_malloc_debug",
+                                        "linux-vdso",
+                                        "libpoolwise-record",
+                                        "libpoolwise-trial"};
+    if (strcmp(base_name, "[vdso]") == 0 || starts_with(base_name, "ld-linux") ||
+        starts_with(base_name, "ld-musl"))
         return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t length = strlen(names[i]);
-        if (strncmp(base_name, names[i], length) == 0 &&
-            (starts_with(base_name + length, ".so") ||
-             (base_name[length] == '-' && strstr(base_name + length, ".so"))))
+        /* "libc.so.6" and "libc-2.31.so", but not "libc-client.so" */
+        const char *after = base_name + strlen(names[i]);
+        if (starts_with(base_name, names[i]) &&
+            (starts_with(after, ".so") ||
+             (after[0] == '-' && isdigit((unsigned char)after[1]) && strstr(after, ".so"))))
             return true;
     }
     return false;
 }
 
-/* dwfl's callbacks: the standard search for separate debug files in build-id folders, beside the file and, only if
- * DEBUGINFOD_URLS is set, at a server. The search path, NULL, is the library's default. */
+/* dwfl's callbacks: the standard search for separate debug files in build-id folders, beside the
+ * file and, only if DEBUGINFOD_URLS is set, at a server. The search path, NULL, is the library's
+ * default. */
 static const Dwfl_Callbacks callbacks = {
     .find_elf = dwfl_build_id_find_elf,
     .find_debuginfo = dwfl_standard_find_debuginfo,
@@ -120,7 +138,8 @@ int module_dwfl_open(const struct module_file *file, Dwfl **ret_dwfl, Dwfl_Modul
         *ret_reason = "out of memory";
         return -ENOMEM;
     }
-    /* base 0 added to the file's addresses: they stay as they are; dwfl owns fd from here if it succeeds */
+    /* base 0 added to the file's addresses: they stay as they are; dwfl owns fd from here if it
+     * succeeds */
     Dwfl_Module *module = dwfl_report_elf(dwfl, file->base_name, file->path, fd, 0, true);
     GElf_Addr bias;
     Elf *elf = NULL;

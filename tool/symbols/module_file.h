@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One file that a program had loaded: opened at first need, checked against the build id recorded, its
- * function symbols in one sorted array. Addresses here are the file's own (run-time address - load bias).
+ * One file that a program had loaded: opened at first need, checked against the build id recorded,
+ * its function symbols in one sorted array. Addresses here are the file's own (run-time address -
+ * load bias).
  */
 #pragma once
 
@@ -15,7 +16,8 @@
 
 struct module_symbol {
     uint64_t start, end; /* end == start: the file gives no size */
-    uint64_t furthest;   /* the largest end among this and all before it: how far back a search need go */
+    uint64_t
+        furthest; /* the largest end among this and all before it: how far back a search need go */
     const char *linkage_name;
     const char *name; /* for display; NULL: not asked for yet */
 };
@@ -46,20 +48,23 @@ struct module_file {
 
 /* A function's extent and, where the file knows one, its name. */
 struct module_function {
-    bool known;     /* start is; else neither */
+    bool known; /* start is; else neither */
     uint64_t start;
     const char *name; /* NULL: it has none */
 };
 
-/* The text recorded in place of a file's path, such as "[vdso]": there is no file, which is no problem. */
+/* The text recorded in place of a file's path, such as "[vdso]": there is no file, which is no
+ * problem. */
 bool module_path_is_virtual(const char *path);
 bool module_is_system(const char *base_name);
 
 /* An allocator's library: all of its functions, named or not, count as the allocator. */
 bool module_is_allocator(const char *base_name);
 
-/* Opens path for reading addresses as the file has them (bias 0). 0, or -errno with the reason in words. */
-int module_dwfl_open(const struct module_file *file, Dwfl **ret_dwfl, Dwfl_Module **ret_module, const char **ret_reason);
+/* Opens path for reading addresses as the file has them (bias 0). 0, or -errno with the reason in
+ * words. */
+int module_dwfl_open(const struct module_file *file, Dwfl **ret_dwfl, Dwfl_Module **ret_module,
+                     const char **ret_reason);
 
 /* Always fills *ret_function. */
 void module_file_function(struct module_file *file, struct string_set *strings, uint64_t address,

@@ -154,8 +154,7 @@ int symbols_module_add(struct symbols *symbols, const struct symbols_module *mod
         struct module_slot *slots = realloc(symbols->modules, count * sizeof *slots);
         if (!slots)
             return -ENOMEM;
-        memset(slots + symbols->module_count, 0,
-               (count - symbols->module_count) * sizeof *slots);
+        memset(slots + symbols->module_count, 0, (count - symbols->module_count) * sizeof *slots);
         symbols->modules = slots;
         symbols->module_count = count;
     }
@@ -249,8 +248,7 @@ static void look_up(struct symbols *symbols, struct module_file *file,
         function.start = ret_known->address;
     ret_known->start = function.start;
     ret_known->named = function.name != NULL;
-    ret_known->name =
-        function.name ? function.name : place_name(symbols, file, function.start);
+    ret_known->name = function.name ? function.name : place_name(symbols, file, function.start);
     ret_known->wrapper =
         (file && file->allocator) ||
         (ret_known->named && wrapper_table_has(symbols->wrappers, ret_known->name));
@@ -268,8 +266,8 @@ void symbols_function(struct symbols *symbols, uint32_t module, uint64_t address
     struct known_address alone, *known = &alone;
     bool have_room = known_make_room(symbols);
     if (have_room)
-        known = &symbols->known[known_slot(symbols->known, symbols->known_slots, slot->file,
-                                           offset)];
+        known =
+            &symbols->known[known_slot(symbols->known, symbols->known_slots, slot->file, offset)];
     if (!have_room || !known->used) {
         *known = (struct known_address){.used = true, .file = slot->file, .address = offset};
         look_up(symbols, file, known);
@@ -318,8 +316,8 @@ size_t symbols_lines(struct symbols *symbols, uint32_t module, uint64_t address,
         close_oldest_lines(symbols);
     if (file && line_index_open(file)) {
         file->lines_used = ++symbols->line_lookups;
-        count = line_index_find(file->lines, &symbols->strings, address - slot->bias - 1,
-                                ret_lines, max);
+        count = line_index_find(file->lines, &symbols->strings, address - slot->bias - 1, ret_lines,
+                                max);
     }
     if (count == 0)
         ret_lines[count++] = (struct symbols_line){0};

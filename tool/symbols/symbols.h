@@ -18,8 +18,8 @@ struct symbols_module {
     uint32_t id; /* the caller's number; small and dense */
     uint64_t bias, start, end;
     const char *path;
-    const uint8_t *build_id;
-    size_t build_id_size;
+    const uint8_t *build_id; /* of the file that was loaded */
+    size_t build_id_size;    /* 0: not known; the file found at path is then used unchecked */
 };
 
 struct symbols_function {
@@ -53,7 +53,8 @@ int symbols_wrapper_add(struct symbols *symbols, const char *regex, char **ret_e
 /* Whether a function of this name, as symbols gives names, is an allocator or a wrapper: for inlined calls. */
 bool symbols_name_is_wrapper(const struct symbols *symbols, const char *name);
 
-/* Copies what it needs. 0 or -errno (ENOMEM). A missing or unreadable file is no error. */
+/* Copies what it needs; opens nothing yet. 0 or -errno (ENOMEM; EINVAL: no path, or an id of 2^20 or more). A missing or
+ * unreadable file is no error. An id given before is replaced. */
 int symbols_module_add(struct symbols *symbols, const struct symbols_module *module);
 
 /* `address` is a return address; it is looked up at address - 1. Always fills *ret_function. Cached: cheap when asked again.
@@ -68,5 +69,6 @@ size_t symbols_lines(struct symbols *symbols, uint32_t module, uint64_t address,
 uint64_t symbols_offset(const struct symbols *symbols, uint32_t module, uint64_t address);
 uint64_t symbols_module_hash(const struct symbols *symbols, uint32_t module);
 
-/* Modules whose file is missing or differs from the one recorded: visit is called with the path and the reason, in words. */
+/* Modules whose file is missing or differs from the one recorded: visit is called with the path and the reason, in words. Files are
+ * opened when an address in them is first asked for, so call it after the questions. */
 void symbols_each_problem(const struct symbols *symbols, void (*visit)(void *context, const char *path, const char *reason), void *context);

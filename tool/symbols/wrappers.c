@@ -60,8 +60,7 @@ void wrapper_table_destroy(struct wrapper_table *table)
 
 int wrapper_table_add(struct wrapper_table *table, const char *regex, char **ret_error)
 {
-    regex_t *regexes =
-        realloc(table->regexes, (table->regex_count + 1) * sizeof *table->regexes);
+    regex_t *regexes = realloc(table->regexes, (table->regex_count + 1) * sizeof *table->regexes);
     if (!regexes)
         return -ENOMEM;
     table->regexes = regexes;
@@ -77,7 +76,8 @@ int wrapper_table_add(struct wrapper_table *table, const char *regex, char **ret
     return -EINVAL;
 }
 
-/* pattern's stars stand for any text. Going back to the last star alone is enough, so it is linear in practice. */
+/* pattern's stars stand for any text. Going back to the last star alone is enough, so it is linear
+ * in practice. */
 static bool matches_glob(const char *pattern, const char *name)
 {
     const char *star = NULL, *resume = NULL;
@@ -109,8 +109,9 @@ bool wrapper_table_has(const struct wrapper_table *table, const char *name)
             return true;
     }
     for (size_t i = 0; i < table->regex_count; i++) {
-        /* POSIX finds the longest of the leftmost matches: the whole name if the whole name matches. Anchors put
-         * around the user's text would change its meaning (an unbalanced parenthesis, back-references). */
+        /* POSIX finds the longest of the leftmost matches: the whole name if the whole name
+         * matches. Anchors put around the user's text would change its meaning (an unbalanced
+         * parenthesis, back-references). */
         regmatch_t match;
         if (regexec(&table->regexes[i], name, 1, &match, 0) == 0 && match.rm_so == 0 &&
             (size_t)match.rm_eo == strlen(name))

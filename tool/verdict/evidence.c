@@ -121,7 +121,7 @@ static void say_cost(const struct verdict_thresholds *thresholds, const struct w
             figure_ns(w->malloc_ns).text, figure_ns(w->pool_pair_ns).text,
             cost->measured ? "measured with this site's own events"
                            : "estimated from this machine's calibration",
-            figure_share(w->hit_rate).text, w->pool_ns < 0 ? "loses" : "saves");
+            figure_share(w->hit_rate).text, w->pool_ns < 0 ? "would lose" : "would save");
     double size_ns = w->pool_ns < 0 ? -w->pool_ns : w->pool_ns;
     if (cpu_ns > 0)
         fprintf(stream, "%s of CPU time", figure_share(size_ns / cpu_ns).text);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -111,4 +112,19 @@ struct figure figure_ratio(double ratio)
         return unknown();
     snprintf(figure.text, sizeof figure.text, "%.*fx", ratio < 9.95 ? 1 : 0, ratio);
     return figure;
+}
+
+size_t figure_word(const char *text)
+{
+    static const char *const units[] = {"%",  "B",  "KiB", "MiB", "GiB", "ns",
+                                        "µs", "ms", "s",   "k",   "M",   "G"};
+    size_t length = strcspn(text, " \n");
+    if (length == 0 || text[length] != ' ' || !isdigit((unsigned char)text[length - 1]))
+        return length;
+    const char *unit = text + length + 1;
+    size_t size = strcspn(unit, " \n,;:.()]");
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strlen(units[i]) == size && memcmp(unit, units[i], size) == 0)
+            return length + 1 + strcspn(unit, " \n");
+    return length;
 }

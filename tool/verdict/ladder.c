@@ -211,7 +211,7 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
             "about %s reallocs",
             figure_count(site->grow.chains).text, figure_count(site->allocations).text,
             w->grow_steps, figure_bytes(bytes).text, median ? "the median" : "p95",
-            figure_count((uint64_t)removed).text);
+            figure_count(count_of(removed)).text);
     *ret_decision = (struct decision){
         .kind = VERDICT_PRESIZE, .bytes = bytes, .saved_ns = w->growth_ns * (median ? 0.5 : 0.95)};
     return true;
@@ -241,7 +241,7 @@ static bool rung_hoist(const struct ladder *ladder, struct decision *ret_decisio
     else
         fprintf(ladder->reason, "its caller");
     fprintf(ladder->reason, " makes %s of them: one block outside that loop does",
-            figure_count((uint64_t)(own ? per_frame : per_caller)).text);
+            figure_count(count_of(own ? per_frame : per_caller)).text);
     *ret_decision = (struct decision){
         .kind = VERDICT_HOIST, .bytes = w->largest, .saved_ns = w->cost_ns, .level = own ? 0 : 1};
     return true;
@@ -264,10 +264,19 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
     double saved = (double)site->allocations * (w->malloc_ns - w->pool_pair_ns);
     *ret_decision = (struct decision){
         .kind = VERDICT_ARENA,
-        .bytes = (uint64_t)(share_of((double)site->bytes, (double)site->allocations) *
-                            (double)site->live_peak),
+        .bytes = count_of(share_of((double)site->bytes, (double)site->allocations) *
+                          (double)site->live_peak),
         .saved_ns = saved > 0 ? saved : 0};
     return true;
+}
+
+/* Blocks of one size get items of that size; others the size class that holds all, or nearly all.
+ */
+static uint64_t pool_item_bytes(const struct weighed *w)
+{
+    if (w->facts->size.min == w->largest)
+        return w->largest;
+    return w->largest > w->cap && w->cap_covers ? w->cap : round_to_class(w->largest);
 }
 
 /* Rung 5: what it costs. Always decides. */
@@ -280,9 +289,7 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
 
     if (w->pool_wins) {
         *ret_decision = (struct decision){
-            .kind = VERDICT_POOL, .bytes = round_to_class(w->largest), .saved_ns = w->pool_ns};
-        if (site->size.min == w->largest)
-            ret_decision->bytes = w->largest;
+            .kind = VERDICT_POOL, .bytes = pool_item_bytes(w), .saved_ns = w->pool_ns};
         if (!w->one_size) {
             ret_decision->kind = VERDICT_CLASSES;
             ret_decision->bytes = round_to_class(site->size.p99);
@@ -295,8 +302,13 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
         if (!w->one_size)
             fprintf(ladder->reason, ", in classes up to %s",
                     figure_bytes(ret_decision->bytes).text);
+        else if (ret_decision->bytes < w->largest)
+            fprintf(ladder->reason, ", none kept over %s", figure_bytes(ret_decision->bytes).text);
         else if (w->hit_rate < 0.995 && !cost->measured)
             fprintf(ladder->reason, ", %s of which hit", figure_share(w->hit_rate).text);
+        if (site->freed_by_other_thread)
+            fprintf(ladder->reason, "; %s are freed by another thread",
+                    figure_share(w->cross_thread).text);
         return true;
     }
 

@@ -47,7 +47,7 @@ static void comment_fill(FILE *stream, const char *text)
 {
     size_t column = 0;
     while (*text) {
-        size_t length = strcspn(text, " \n");
+        size_t length = figure_word(text);
         if (length && column && column + 1 + length > COMMENT_COLUMNS)
             column = 0;
         if (length) {
@@ -102,7 +102,7 @@ static void write_stack(const struct snippet *s)
         write_type(s, s->w->largest);
         fprintf(
             s->stream,
-            "void use_%s_block(struct %s_block *block); /* what the function did with it */\n\n",
+            "/* What the function did with it. */\nvoid use_%s_block(struct %s_block *block);\n\n",
             s->name, s->name);
         fprintf(s->stream, "static inline void %s_on_stack(void)\n{\n", s->name);
         if (live > 1)
@@ -118,7 +118,7 @@ static void write_stack(const struct snippet *s)
     uint64_t bytes = round_to_class(s->w->largest);
     fprintf(s->stream,
             "#include <stdlib.h>\n\n"
-            "void use_%s_block(char *block, size_t size); /* what the function did with it */\n\n"
+            "/* What the function did with it. */\nvoid use_%s_block(char *block, size_t size);\n\n"
             "static inline int %s_on_stack(size_t size)\n{\n"
             "    char local[%" PRIu64 "]%s; /* the largest seen was %" PRIu64 " bytes */\n"
             "    char *block = size <= sizeof local ? local : %s;\n"
@@ -130,29 +130,6 @@ static void write_stack(const struct snippet *s)
             "    return 0;\n}\n",
             s->name, s->name, bytes, s->zeroed ? " = {0}" : "", s->w->largest,
             s->zeroed ? "calloc(1, size)" : "malloc(size)", s->name);
-}
-
-static void write_pool(const struct snippet *s)
-{
-    fprintf(s->stream, "#include <poolwise/pool.h>\n%s\n",
-            s->zeroed ? "#include <string.h>\n" : "");
-    write_type(s, s->decision->bytes);
-    fprintf(s->stream, "PWISE_DEFINE_POOL(%s_pool, struct %s_block, .name = \"%s\");\n\n", s->name,
-            s->name, s->name);
-    fprintf(s->stream,
-            "/* In place of %s. A reused item holds what its last user left%s. */\n"
-            "static inline struct %s_block *%s_take(void)\n{\n"
-            "    struct %s_block *block = %s_pool_get();\n",
-            s->zeroed ? "calloc" : "malloc", s->zeroed ? ", hence the memset" : "", s->name,
-            s->name, s->name, s->name);
-    if (s->zeroed)
-        fprintf(s->stream, "    if (block)\n        memset(block, 0, sizeof *block);\n");
-    fprintf(s->stream,
-            "    return block;\n}\n\n"
-            "/* In place of free. */\n"
-            "static inline void %s_give(struct %s_block *block)\n{\n"
-            "    %s_pool_put(block);\n}\n",
-            s->name, s->name, s->name);
 }
 
 static void write_cap(const struct snippet *s)
@@ -177,9 +154,12 @@ static void write_cap(const struct snippet *s)
             "    return buffer->capacity;\n}\n\n",
             n, n, n, n, n, n);
     fprintf(s->stream,
-            "PWISE_DEFINE_POOL(%s_pool, struct %s_buffer, .name = \"%s\",\n"
-            "                  .create = %s_buffer_create, .destroy = %s_buffer_destroy,\n"
-            "                  .size_of = %s_buffer_size, .max_item_bytes = %" PRIu64 ");\n\n",
+            "PWISE_DEFINE_POOL(%s_pool, struct %s_buffer,\n"
+            "                  .name = \"%s\",\n"
+            "                  .create = %s_buffer_create,\n"
+            "                  .destroy = %s_buffer_destroy,\n"
+            "                  .size_of = %s_buffer_size,\n"
+            "                  .max_item_bytes = %" PRIu64 ");\n\n",
             n, n, n, n, n, n, s->decision->bytes);
     fprintf(s->stream,
             "static inline void %s_give(struct %s_buffer *buffer)\n{\n"
@@ -201,6 +181,34 @@ static void write_cap(const struct snippet *s)
             s->zeroed ? "    if (buffer)\n        memset(buffer->data, 0, size);\n" : "");
 }
 
+static void write_pool(const struct snippet *s)
+{
+    if (s->decision->bytes < s->w->largest) {
+        write_cap(s);
+        return;
+    }
+    fprintf(s->stream, "#include <poolwise/pool.h>\n%s\n",
+            s->zeroed ? "#include <string.h>\n" : "");
+    write_type(s, s->decision->bytes);
+    fprintf(s->stream,
+            "PWISE_DEFINE_POOL(%s_pool, struct %s_block,\n                  .name = \"%s\");\n\n",
+            s->name, s->name, s->name);
+    fprintf(s->stream,
+            "/* In place of %s. A reused item holds what its last user left%s. */\n"
+            "static inline struct %s_block *%s_take(void)\n{\n"
+            "    struct %s_block *block = %s_pool_get();\n",
+            s->zeroed ? "calloc" : "malloc", s->zeroed ? ", hence the memset" : "", s->name,
+            s->name, s->name, s->name);
+    if (s->zeroed)
+        fprintf(s->stream, "    if (block)\n        memset(block, 0, sizeof *block);\n");
+    fprintf(s->stream,
+            "    return block;\n}\n\n"
+            "/* In place of free. */\n"
+            "static inline void %s_give(struct %s_block *block)\n{\n"
+            "    %s_pool_put(block);\n}\n",
+            s->name, s->name, s->name);
+}
+
 static void write_classes(const struct snippet *s)
 {
     const char *n = s->name;
@@ -212,14 +220,16 @@ static void write_classes(const struct snippet *s)
     fprintf(s->stream,
             "#include <poolwise/pool.h>\n#include <stdlib.h>\n%s\n"
             "enum { %s_classes = %u };\n"
-            "static pwise_pool *%s_pool[%s_classes]; /* of %" PRIu64 " bytes << index */\n\n",
-            s->zeroed ? "#include <string.h>\n" : "", n, classes, n, n, low);
+            "/* Of %" PRIu64 " bytes << index. */\nstatic pwise_pool *%s_pool[%s_classes];\n\n",
+            s->zeroed ? "#include <string.h>\n" : "", n, classes, low, n, n);
     fprintf(s->stream,
             "/* Once, before the first block. */\n"
             "static inline int %s_open(void)\n{\n"
             "    for (int i = 0; i < %s_classes; i++) {\n"
-            "        struct pwise_options options = {.name = \"%s\", .item_size = (size_t)%" PRIu64
-            " << i};\n"
+            "        struct pwise_options options = {\n"
+            "            .name = \"%s\",\n"
+            "            .item_size = (size_t)%" PRIu64 " << i,\n"
+            "        };\n"
             "        %s_pool[i] = pwise_pool_create(&options);\n"
             "        if (!%s_pool[i])\n"
             "            return -1;\n"
@@ -275,9 +285,8 @@ static void write_hoist(const struct snippet *s)
     if (s->w->input->names.system) {
         fprintf(s->stream,
                 "#include <stdio.h>\n#include <stdlib.h>\n\n"
-                "/* If the library takes a buffer, as getline and its like do, keep one over all "
-                "calls; if it\n"
-                " * returns the same answer each time, call it once and keep that. */\n"
+                "/* If the library takes a buffer, as getline does, keep one over all\n"
+                " * calls; if it gives the same answer each time, call it once. */\n"
                 "void use_%s_line(const char *line, size_t length);\n\n"
                 "static inline void %s_all(FILE *stream)\n{\n"
                 "    char *line = NULL;\n"
@@ -291,21 +300,21 @@ static void write_hoist(const struct snippet *s)
     if (s->w->facts->size.min == s->w->largest) {
         fprintf(s->stream, "#include <stdlib.h>\n%s\n", s->zeroed ? "#include <string.h>\n" : "");
         write_type(s, s->w->largest);
-        fprintf(
-            s->stream,
-            "void use_%s_block(struct %s_block *block, size_t turn); /* the body of the loop */\n\n"
-            "/* One block for %s. */\n"
-            "static inline int %s_all(size_t turns)\n{\n"
-            "    struct %s_block *block = malloc(sizeof *block);\n"
-            "    if (!block)\n"
-            "        return -1;\n"
-            "    for (size_t turn = 0; turn < turns; turn++)%s\n%s"
-            "        use_%s_block(block, turn);\n%s"
-            "    free(block);\n"
-            "    return 0;\n}\n",
-            n, n, loop, n, n, s->zeroed ? " {" : "",
-            s->zeroed ? "        memset(block, 0, sizeof *block);\n" : "", n,
-            s->zeroed ? "    }\n" : "");
+        fprintf(s->stream,
+                "/* The body of the loop. */\nvoid use_%s_block(struct %s_block *block, size_t "
+                "turn);\n\n"
+                "/* One block for %s. */\n"
+                "static inline int %s_all(size_t turns)\n{\n"
+                "    struct %s_block *block = malloc(sizeof *block);\n"
+                "    if (!block)\n"
+                "        return -1;\n"
+                "    for (size_t turn = 0; turn < turns; turn++)%s\n%s"
+                "        use_%s_block(block, turn);\n%s"
+                "    free(block);\n"
+                "    return 0;\n}\n",
+                n, n, loop, n, n, s->zeroed ? " {" : "",
+                s->zeroed ? "        memset(block, 0, sizeof *block);\n" : "", n,
+                s->zeroed ? "    }\n" : "");
         return;
     }
     fprintf(s->stream,
@@ -338,11 +347,12 @@ static void write_arena(const struct snippet *s)
             "    size_t used, size;\n"
             "    alignas(max_align_t) char data[];\n"
             "};\n\n"
-            "/* One in ",
+            "/* One for each call of ",
             s->zeroed ? "#include <string.h>\n" : "", n, n);
     say_name(s->stream, s->w->input->names.death_function);
     fprintf(s->stream,
-            ", {NULL}; every site whose blocks die there takes from it. */\n"
+            ", {NULL} at first.\n"
+            " * Every site whose blocks die there takes from it. */\n"
             "struct %s_arena {\n    struct %s_chunk *chunks;\n};\n\n"
             "static inline void *%s_arena_take(struct %s_arena *arena, size_t size)\n{\n"
             "    size = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);\n"

@@ -15,12 +15,27 @@ double share_of(double part, double whole)
     return whole > 0 && isfinite(part) && isfinite(whole) ? part / whole : 0;
 }
 
+uint64_t count_of(double value)
+{
+    return !(value > 0) ? 0 : value >= 0x1p63 ? UINT64_C(1) << 63 : (uint64_t)value;
+}
+
 uint64_t round_to_class(uint64_t bytes)
 {
     uint64_t size = 16;
     while (size < bytes && size < UINT64_C(1) << 62)
         size *= 2;
     return size;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
 }
 
 static double finite_or_zero(double value)
@@ -94,7 +109,7 @@ static void weigh_life(const struct verdict_thresholds *thresholds,
         totals && totals->has_end && totals->end.wall_ns
             ? (double)totals->end.wall_ns
             : (double)(site->last_ns > site->first_ns ? site->last_ns - site->first_ns : 0);
-    w->life = fmin(1, share_of((double)site->lifetime_ns.p50, run_ns));
+    w->life = smaller(1, share_of((double)site->lifetime_ns.p50, run_ns));
     w->retained = w->never_freed >= threshold(thresholds, THRESHOLD_RETAINED_SHARE) ||
                   (w->life >= threshold(thresholds, THRESHOLD_RETAINED_LIFE) && w->hit_rate < 0.5);
 }
@@ -111,8 +126,8 @@ static void weigh_pool(const struct verdict_thresholds *thresholds, double cpu_n
 
     /* The simulated pool belongs to threads: what another thread freed never comes back in it. The
      * real one hands such blocks over, so all but those alive at the peak can be had again. */
-    double handed_over = cross * fmax(0, 1 - share_of((double)site->live_peak, allocations));
-    double hits = fmin(allocations, fmax((double)site->pool_hits, handed_over));
+    double handed_over = cross * larger(0, 1 - share_of((double)site->live_peak, allocations));
+    double hits = smaller(allocations, larger((double)site->pool_hits, handed_over));
     w->hit_rate = share_of(hits, allocations);
 
     if (cost->measured)

@@ -52,5 +52,7 @@ int weigh(const struct verdict_thresholds *thresholds, const struct verdict_inpu
 
 /* part / whole; 0 when the whole is 0. */
 double share_of(double part, double whole);
+/* A whole number that is safe to show, whatever the real one. */
+uint64_t count_of(double value);
 /* The power of two that is at least `bytes`; at least 16. */
 uint64_t round_to_class(uint64_t bytes);
