@@ -35,9 +35,8 @@ run: deps-run
 	$(poolwise) advise -- $(sample)
 	$(poolwise) advise -- $(sample) --threads 4
 	@python3 bench/workloads.py --only jq --scale 0.1 $(run_inputs)
-	$(poolwise) advise -- jq -c '.[] | select(.stock > 20) | {id, name: (.title | ascii_upcase)}' \
-		$(run_inputs)/catalogue.json >$(run_inputs)/jq.out
-	@echo "jq's own output: $(run_inputs)/jq.out"
+	$(poolwise) advise -- jq '[.[] | select(.stock > 20) | {id, name: (.title | ascii_upcase)}] | length' \
+		$(run_inputs)/catalogue.json
 
 test: deps-test
 	@$(MAKE) --no-print-directory compile

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+/* Allocates nothing at all. */
+int main(void)
+{
+    return 0;
+}
