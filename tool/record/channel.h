@@ -80,9 +80,10 @@ static inline uint64_t channel_w0(enum channel_kind kind, uint64_t dt, uint64_t 
 struct channel_ring {
     /* Written by the owner, read by the collector. */
     _Alignas(64) _Atomic uint64_t head; /* units written; release: the units below it are complete */
-    uint64_t sampled_ticks;     /* time spent recording the events that were sampled */
+    uint64_t sampled_ticks;     /* what recording took for the events that were sampled, but for misses */
     uint64_t sampled_events;
-    uint64_t hits, misses;      /* stack table; as of the last checkpoint */
+    uint64_t miss_ticks;        /* time spent unwinding */
+    uint64_t misses;            /* events whose stack was unwound; as of the last checkpoint */
     uint64_t waits;             /* times the owner found the ring full */
     uint64_t oracle_checked, oracle_wrong, oracle_truncated;
     /* Written by the collector. */

@@ -129,8 +129,10 @@ static struct stack_entry *entry_make(struct stack_table *table, const struct st
             made.outer_stamp = outer->stamp;
         }
     }
-    if (caller && !step->needs_rbp && !step->deref_at)
-        table->frames[stack_frame_index(made.ra)] = (struct stack_frame){made.ra, caller->slot - made.sp};
+    /* Never replaced: where a state is looked up must not change under it. */
+    struct stack_frame *frame = &table->frames[stack_frame_index(made.ra)];
+    if (caller && !frame->ra && !step->needs_rbp && !step->deref_at)
+        *frame = (struct stack_frame){made.ra, caller->slot - made.sp};
     struct stack_entry *entry = entry_take(table, made.sp, made.ra);
     if (below_cut && made.depth < DEPTH_LEAST)
         made.ra = 0; /* no state has this: only the entries inside it lead here */

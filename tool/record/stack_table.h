@@ -70,7 +70,7 @@ struct stack_step {
     bool keeps;                /* the step to the caller can be proven by cells */
 };
 
-#define STACK_FRAMES      1024u
+#define STACK_FRAMES      8192u
 #define STACK_HASH_LEVELS 3u
 
 /* How far above sp the caller's return address lies, at return addresses where that is a constant. */
@@ -120,9 +120,9 @@ static inline bool stack_entry_holds(const struct stack_entry *entry)
 
 static inline uint32_t stack_frame_index(uint64_t ra)
 {
-    return (uint32_t)(ra * 0x9e3779b97f4a7c15ULL >> 54);
+    return (uint32_t)(ra * 0x9e3779b97f4a7c15ULL >> 51);
 }
-_Static_assert(STACK_FRAMES == 1u << 10, "the index takes the upper ten bits");
+_Static_assert(STACK_FRAMES == 1u << 13, "the index takes the upper thirteen bits");
 
 /*
  * Where to look a state up. A wrapper of malloc has one return address and often one depth for hundreds
