@@ -120,7 +120,8 @@ struct channel {
     uint32_t version;
     uint32_t flags;
     uint64_t bytes; /* of the whole mapping */
-    int32_t collector;               /* process id */
+    int32_t collector; /* process id */
+    int32_t main_pid;  /* of the command itself; it stays the same when that execs another program */
     _Atomic uint32_t closed;         /* the collector is gone or wants no more: hooks pass through */
     _Alignas(64) _Atomic uint32_t wake; /* futex: bumped by writers to wake the collector */
     _Atomic uint32_t collector_sleeps;

@@ -329,12 +329,10 @@ static bool stall(struct collector *collector, struct stream *stream, bool final
     return false;
 }
 
-static void block_freed(struct collector *collector, const struct stream *stream, struct live_map *live,
-                        struct live_cell *cell, uint32_t local_node)
+static inline void block_freed(struct collector *collector, const struct stream *stream, struct live_map *live,
+                               uint64_t address, uint32_t block, uint32_t local_node)
 {
-    uint32_t block = cell->block;
-    uint64_t address = cell->address;
-    live_remove(live, cell);
+    live_remove(live, address);
     if (live_number_free(&collector->numbers, block))
         collector->error = -ENOMEM;
     event_put(collector, stream, TRACE_FREE, TRACE_CALL_FREE, block, address, 0, local_node);
@@ -384,7 +382,7 @@ static inline bool unit_read(struct collector *collector, struct stream *stream,
     uint64_t size = stream->big_size ? stream->big_size : (uint32_t)w1;
     uint32_t node = (uint32_t)(w1 >> 32);
     struct live_map *live = &collector->processes[stream->process].live;
-    struct live_cell *cell;
+    uint32_t block;
     static const uint8_t calls[] = {[CHANNEL_MALLOC] = TRACE_CALL_MALLOC, [CHANNEL_CALLOC] = TRACE_CALL_CALLOC,
                                     [CHANNEL_REALLOC] = TRACE_CALL_REALLOC, [CHANNEL_ALIGNED] = TRACE_CALL_ALIGNED};
     switch (kind) {
@@ -394,25 +392,25 @@ static inline bool unit_read(struct collector *collector, struct stream *stream,
     case CHANNEL_ALIGNED:
         if (!address)
             break;
-        cell = live_find(live, address);
-        if (__builtin_expect(cell != NULL, 0)) {
+        block = live_find(live, address);
+        if (__builtin_expect(block != LIVE_NONE, 0)) {
             if (stall(collector, stream, final))
                 return false;
             /* Its free was never seen (a foreign way out of the allocator): it must have been. */
             stream->ticks += dt;
-            block_freed(collector, stream, live, cell, 0);
+            block_freed(collector, stream, live, address, block, 0);
             dt = 0;
         }
         stream->ticks += dt;
         collector->totals.allocations++;
-        uint32_t block = live_number_take(&collector->numbers);
+        block = live_number_take(&collector->numbers);
         if (live_insert(live, address, block))
             collector->error = -ENOMEM;
         event_put(collector, stream, TRACE_ALLOC, calls[kind], block, address, size, node);
         break;
     case CHANNEL_FREE:
-        cell = live_find(live, address);
-        if (__builtin_expect(!cell, 0)) {
+        block = live_find(live, address);
+        if (__builtin_expect(block == LIVE_NONE, 0)) {
             if (stall(collector, stream, final))
                 return false;
             stream->ticks += dt;
@@ -423,23 +421,23 @@ static inline bool unit_read(struct collector *collector, struct stream *stream,
         }
         stream->ticks += dt;
         collector->totals.frees++;
-        block_freed(collector, stream, live, cell, node);
+        block_freed(collector, stream, live, address, block, node);
         break;
     case CHANNEL_RESIZE_BEGIN:
-        cell = live_find(live, address);
-        if (__builtin_expect(!cell, 0) && stall(collector, stream, final))
+        block = live_find(live, address);
+        if (__builtin_expect(block == LIVE_NONE, 0) && stall(collector, stream, final))
             return false;
         stream->resizing_address = address;
-        stream->resizing = cell ? cell->block : TRACE_NO_BLOCK;
-        if (cell)
-            live_remove(live, cell);
+        stream->resizing = block;
+        if (block != LIVE_NONE)
+            live_remove(live, address);
         break;
     case CHANNEL_RESIZE_END:
-        if (address && size != UINT64_MAX && __builtin_expect((cell = live_find(live, address)) != NULL, 0)) {
+        if (address && size != UINT64_MAX && __builtin_expect((block = live_find(live, address)) != LIVE_NONE, 0)) {
             if (stall(collector, stream, final))
                 return false;
             stream->ticks += dt;
-            block_freed(collector, stream, live, cell, 0);
+            block_freed(collector, stream, live, address, block, 0);
             dt = 0;
         }
         stream->ticks += dt;
@@ -494,6 +492,9 @@ static void tail_publish(struct collector *collector, uint32_t number)
 }
 
 #define TAIL_PUBLISH_UNITS 8192u
+#define PREFETCH_UNITS     8u
+
+_Static_assert(LIVE_NONE == TRACE_NO_BLOCK, "one value says that there is no block");
 
 /* Reads one stream up to head, or while its next event is not after `until`. */
 static uint64_t stream_read(struct collector *collector, uint32_t number, uint64_t until, bool final)
@@ -505,7 +506,7 @@ static uint64_t stream_read(struct collector *collector, uint32_t number, uint64
     while (stream->tail < stream->head && !collector->error) {
         if (until != UINT64_MAX && peek(stream, units) > until)
             break;
-        live_prefetch(live, units[(stream->tail + 8) % CHANNEL_UNITS].w0 >> (4 + CHANNEL_DT_BITS) << 3);
+        live_prefetch(live, units[(stream->tail + PREFETCH_UNITS) % CHANNEL_UNITS].w0 >> (4 + CHANNEL_DT_BITS) << 3);
         if (!unit_read(collector, stream, units, final))
             break;
         if (stream->tail - published >= TAIL_PUBLISH_UNITS) {

@@ -61,14 +61,15 @@ static int preload_find(char *ret_path, size_t size, char *message, size_t messa
 }
 
 /* In the child: never returns. */
-static void child_exec(const struct record_options *options, const char *preload, int channel_fd, pid_t collector,
-                       int error_fd)
+static void child_exec(const struct record_options *options, const char *preload, struct channel *channel,
+                       int channel_fd, int error_fd)
 {
+    channel->main_pid = getpid();
     char value[PATH_MAX * 2];
     const char *others = getenv("LD_PRELOAD");
     snprintf(value, sizeof value, others && *others ? "%s:%s" : "%s", preload, others);
     setenv("LD_PRELOAD", value, 1);
-    snprintf(value, sizeof value, "/proc/%d/fd/%d", (int)collector, channel_fd);
+    snprintf(value, sizeof value, "/proc/%d/fd/%d", (int)channel->collector, channel_fd);
     setenv(CHANNEL_ENVIRONMENT, value, 1);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
@@ -154,17 +155,16 @@ static int collect(struct run *run)
     }
 }
 
-static int start(struct run *run, const char *preload, int channel_fd)
+static int start(struct run *run, const char *preload, struct channel *channel, int channel_fd)
 {
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC))
         return -errno;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    pid_t self = getpid();
     run->start_ns = clock_ns(CLOCK_MONOTONIC);
     run->child = fork();
     if (run->child == 0)
-        child_exec(run->options, preload, channel_fd, self, pipe_fds[1]);
+        child_exec(run->options, preload, channel, channel_fd, pipe_fds[1]);
     int error = run->child < 0 ? errno : 0;
     close(pipe_fds[1]);
     if (!error && read(pipe_fds[0], &error, sizeof error) != sizeof error)
@@ -210,7 +210,7 @@ int record_run(const struct record_options *options, const struct trace_sink *co
     sigaction(SIGTERM, &action, &old_term);
     struct rusage before;
     getrusage(RUSAGE_SELF, &before);
-    status = start(&run, preload, channel_fd);
+    status = start(&run, preload, channel, channel_fd);
     if (!status) {
         status = collect(&run);
         if (status)

@@ -96,7 +96,7 @@ struct stack_key {
 };
 
 /* Whether the frames above the entry's state are still the ones it was made from. */
-static inline bool stack_entry_holds(const struct stack_entry *entry)
+static inline __attribute__((always_inline)) bool stack_entry_holds(const struct stack_entry *entry)
 {
     for (;;) {
         const char *sp = (const char *)(uintptr_t)entry->sp;
@@ -164,7 +164,7 @@ static inline uint32_t stack_tag(uint64_t hash)
 }
 
 /* Whether the entry is for this state and its frames hold. */
-static inline bool stack_entry_is(const struct stack_entry *entry, const struct stack_key *key)
+static inline __attribute__((always_inline)) bool stack_entry_is(const struct stack_entry *entry, const struct stack_key *key)
 {
     return entry->sp == key->sp && entry->ra == key->ra && !((entry->rbp ^ key->rbp) & entry->rbp_mask) &&
            stack_entry_holds(entry);
@@ -190,7 +190,7 @@ static inline struct stack_entry *stack_table_find(struct stack_table *table, co
  * The same for the state of an event, which most often comes after the same event as last time: that
  * entry is tried first, and was fetched into the processor's cache while the program ran.
  */
-static inline struct stack_entry *stack_table_next(struct stack_table *table, const struct stack_key *key)
+static inline __attribute__((always_inline)) struct stack_entry *stack_table_next(struct stack_table *table, const struct stack_key *key)
 {
     struct stack_entry *last = table->last, *entry = last->next;
     if (__builtin_expect(!entry || !stack_entry_is(entry, key), 0)) {
