@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -39,13 +40,13 @@ enum channel_flags {
  * Units, as two 64-bit words. dt is time since the ring's last unit that carries time, in 16 ticks.
  *
  *   event    w0: kind:4 | dt:15 | address/8:45   w1: size:32 | stack:32
- *   resize   a RESIZE_BEGIN (w0 address: the old block; dt 0; w1 0) before the call, then a RESIZE_END
- *            event with the new address after it; other threads may reuse the old address in between
+ *   resize   a RESIZE_BEGIN (w0 address: the old block; w1 0) before the call, then a RESIZE_END event
+ *            with the new address after it; other threads may reuse the old address in between. The end
+ *            has address 0 when the block was freed, and size UINT64_MAX when the call failed.
  *   SIZE     w1: the size of the next event, which needs more than 32 bits
  *   TIME     w1: absolute ticks; the next dt counts from here
  *   NODE     w0: kind:4 | flags:4 | module:16, w1: id:32 | parent:32; then a unit w0: slot, w1: address
  *   EPOCH    the ring's node ids start again at 1
- *   DROPPED  w1: how many events were not written since the last unit
  */
 enum channel_kind {
     CHANNEL_EMPTY,
@@ -60,7 +61,6 @@ enum channel_kind {
     CHANNEL_TIME,
     CHANNEL_NODE,
     CHANNEL_EPOCH,
-    CHANNEL_DROPPED,
 };
 
 #define CHANNEL_DT_BITS    15
@@ -85,6 +85,7 @@ struct channel_ring {
     uint64_t miss_ticks;        /* time spent unwinding */
     uint64_t misses;            /* events whose stack was unwound; as of the last checkpoint */
     uint64_t waits;             /* times the owner found the ring full */
+    uint64_t dropped;           /* events not written */
     uint64_t oracle_checked, oracle_wrong, oracle_truncated;
     /* Written by the collector. */
     _Alignas(64) _Atomic uint64_t tail; /* units read; release: they may be overwritten */
@@ -121,12 +122,14 @@ struct channel {
     uint32_t flags;
     uint64_t bytes; /* of the whole mapping */
     int32_t collector; /* process id */
+    pthread_mutex_t alive; /* robust; held by the collector: the kernel marks it when that dies, even as a zombie */
     int32_t main_pid;  /* of the command itself; it stays the same when that execs another program */
     _Atomic uint32_t closed;         /* the collector is gone or wants no more: hooks pass through */
     _Alignas(64) _Atomic uint32_t wake; /* futex: bumped by writers to wake the collector */
     _Atomic uint32_t collector_sleeps;
     _Alignas(64) _Atomic uint32_t process_count, module_count;
     _Atomic uint32_t ring_hint; /* rings at or above this were never claimed */
+    _Atomic uint32_t ring_wanted; /* set by a thread that found none free, cleared by the collector */
     struct channel_process processes[CHANNEL_PROCESSES];
     struct channel_module modules[CHANNEL_MODULES];
     struct channel_ring rings[CHANNEL_RINGS];

@@ -27,9 +27,12 @@
 
 #define BATCH_EVENTS  4096u
 #define BATCH_NODES   4096u
-#define STALL_NS      20000000u /* how long an event waits for a missing one of another thread */
-#define STALL_SHORT_NS 500000u  /* the same once a process has proven to have blocks from elsewhere */
+#define STALL_NS      20000000u /* how old an event gets while it waits for a missing one of another thread */
+#define STALL_ROUNDS   4u       /* and how many rounds it waits at least: they show what was published meanwhile */
+#define STALL_SHORT_NS 500000u  /* age alone, once a process has proven to have blocks from elsewhere */
 #define STALL_PATIENCE 64u
+
+#define RESIZING_MAX 8u
 
 struct stream {
     bool active;
@@ -41,13 +44,20 @@ struct stream {
     uint64_t next_ticks;      /* of the event at tail, valid while merging */
     uint32_t *nodes;          /* local id -> node; [0] unused */
     uint32_t node_count, node_capacity;
-    uint32_t resizing;        /* block between RESIZE_BEGIN and _END; TRACE_NO_BLOCK: unknown */
-    uint64_t resizing_address;
-    uint64_t stalled_since;   /* wall ns; 0: not waiting */
+    /* Between RESIZE_BEGIN and _END; several when signal handlers resize, too: the last begun ends first. */
+    struct resizing {
+        uint64_t address;
+        uint32_t block; /* TRACE_NO_BLOCK: unknown */
+    } resizing[RESIZING_MAX];
+    uint32_t resizing_count;
+    uint32_t stalled_rounds;  /* in which the unit at tail had to wait; the last of them */
+    uint64_t stalled_round;
 };
 
 struct process {
     bool known;
+    uint32_t id;        /* in the trace */
+    int32_t pid;        /* as it was when we first saw it: the mapping may have been scribbled on since */
     uint32_t streams;   /* active ones */
     uint32_t give_ups;  /* waits that ended without an answer */
     struct live_map live;
@@ -56,16 +66,24 @@ struct process {
 /* What the rings' owners counted. */
 struct ring_sums {
     uint64_t sampled_ticks, sampled_events, miss_ticks, misses;
+    uint64_t dropped;
     struct collector_oracle oracle;
 };
 
 struct collector {
     struct channel *channel;
+    uint32_t flags; /* the channel's, which others could change */
     const struct trace_sink *const *sinks;
     size_t sink_count;
     struct stream streams[CHANNEL_RINGS];
-    struct process processes[CHANNEL_PROCESSES];
-    uint32_t process_count, module_count, thread_count, stream_limit;
+    struct process processes[CHANNEL_PROCESSES]; /* by number in the channel */
+    uint32_t module_ids[CHANNEL_MODULES];        /* in the trace, plus 1; 0: not known yet */
+    uint32_t process_limit, module_limit;        /* numbers seen in the channel so far */
+    uint32_t process_count, module_count, thread_count; /* known ones */
+    uint32_t wake;          /* the channel's, as of the beginning of the round */
+    uint64_t horizon, future, stall_ticks, stall_short_ticks; /* of this round; constants */
+    uint64_t round;         /* from 1 */
+    bool stalled;           /* an event waits for another thread's */
     struct live_numbers numbers;
     struct node_set nodes;
     struct trace_event events[BATCH_EVENTS];
@@ -76,7 +94,7 @@ struct collector {
     uint64_t ns_per_tick_32; /* fixed point, 32 bits of fraction */
     struct trace_end totals;
     struct ring_sums sums; /* of retired rings */
-    uint64_t units;
+    uint64_t units, implied_frees;
     int error;
 };
 
@@ -104,6 +122,13 @@ int channel_create(uint32_t flags, struct channel **ret_channel, int *ret_fd)
     channel->flags = flags;
     channel->bytes = sizeof *channel;
     channel->collector = getpid();
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&channel->alive, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    pthread_mutex_lock(&channel->alive);
     channel->magic = CHANNEL_MAGIC;
     *ret_channel = channel;
     *ret_fd = fd;
@@ -113,6 +138,7 @@ int channel_create(uint32_t flags, struct channel **ret_channel, int *ret_fd)
 void channel_destroy(struct channel *channel, int fd)
 {
     atomic_store(&channel->closed, 1);
+    pthread_mutex_unlock(&channel->alive);
     munmap(channel, sizeof *channel);
     close(fd);
 }
@@ -127,6 +153,9 @@ static void clock_calibrate(struct collector *collector)
     } while (ns1 - ns0 < 5000000);
     collector->ns_per_tick_32 = (uint64_t)((double)(ns1 - ns0) / (double)(ticks1 - ticks0) * 4294967296.0);
     collector->start_ticks = ticks0;
+    double ticks_per_ns = (double)(ticks1 - ticks0) / (double)(ns1 - ns0);
+    collector->stall_ticks = (uint64_t)(STALL_NS * ticks_per_ns);
+    collector->stall_short_ticks = (uint64_t)(STALL_SHORT_NS * ticks_per_ns);
 }
 
 static uint64_t ticks_to_ns(const struct collector *collector, uint64_t ticks)
@@ -147,6 +176,7 @@ struct collector *collector_create(struct channel *channel, const struct trace_s
     if (!collector)
         return NULL;
     collector->channel = channel;
+    collector->flags = channel->flags;
     collector->sinks = sinks;
     collector->sink_count = sink_count;
     clock_calibrate(collector);
@@ -189,29 +219,44 @@ static void flush(struct collector *collector)
     collector->event_count = 0;
 }
 
+/* The text of a field that others may write to while we read it. */
+static void text_copy(char ret_text[CHANNEL_PATH], const char *from)
+{
+    memcpy(ret_text, from, CHANNEL_PATH);
+    ret_text[CHANNEL_PATH - 1] = '\0';
+}
+
+/* One that died while it registered is never ready, and must not keep the later ones from us. */
 static void processes_update(struct collector *collector)
 {
     struct channel *channel = collector->channel;
     uint32_t count = atomic_load_explicit(&channel->process_count, memory_order_acquire);
     if (count > CHANNEL_PROCESSES)
         count = CHANNEL_PROCESSES;
-    while (collector->process_count < count) {
-        uint32_t id = collector->process_count;
-        struct channel_process *from = &channel->processes[id];
-        if (!atomic_load_explicit(&from->ready, memory_order_acquire))
-            return;
-        if (live_map_init(&collector->processes[id].live)) {
+    if (count > collector->process_limit)
+        collector->process_limit = count;
+    for (uint32_t number = 0; number < count && collector->process_count < count && !collector->error; number++) {
+        struct process *process = &collector->processes[number];
+        const struct channel_process *from = &channel->processes[number];
+        if (process->known || !atomic_load_explicit(&from->ready, memory_order_acquire))
+            continue;
+        if (live_map_init(&process->live)) {
             collector->error = -ENOMEM;
             return;
         }
-        collector->processes[id].known = true;
-        from->program[CHANNEL_PATH - 1] = '\0';
-        const struct trace_process process = {
-            .id = id, .parent = from->parent < id ? from->parent : id, .pid = from->pid, .program = from->program};
+        process->known = true;
+        process->id = collector->process_count++;
+        process->pid = from->pid;
+        uint32_t parent = from->parent;
+        char program[CHANNEL_PATH];
+        text_copy(program, from->program);
+        const struct trace_process made = {
+            .id = process->id, .pid = process->pid, .program = program,
+            .parent = parent < number && collector->processes[parent].known ? collector->processes[parent].id
+                                                                            : process->id};
         flush(collector);
-        PUSH(collector, process, &process);
+        PUSH(collector, process, &made);
         collector->totals.processes++;
-        collector->process_count++;
     }
 }
 
@@ -221,19 +266,23 @@ static void modules_update(struct collector *collector)
     uint32_t count = atomic_load_explicit(&channel->module_count, memory_order_acquire);
     if (count > CHANNEL_MODULES)
         count = CHANNEL_MODULES;
-    while (collector->module_count < count) {
-        struct channel_module *from = &channel->modules[collector->module_count];
-        if (!atomic_load_explicit(&from->ready, memory_order_acquire))
-            return;
-        from->path[CHANNEL_PATH - 1] = '\0';
+    for (uint32_t number = 0; number < count && collector->module_count < count && !collector->error; number++) {
+        const struct channel_module *from = &channel->modules[number];
+        if (collector->module_ids[number] || !atomic_load_explicit(&from->ready, memory_order_acquire))
+            continue;
+        uint32_t process = from->process, build_id_size = from->build_id_size;
+        if (process >= CHANNEL_PROCESSES || !collector->processes[process].known)
+            continue;
+        char path[CHANNEL_PATH];
+        text_copy(path, from->path);
         struct trace_module module = {
-            .id = collector->module_count, .process = from->process, .bias = from->bias, .start = from->start,
-            .end = from->end, .path = from->path,
-            .build_id_size = from->build_id_size > TRACE_BUILD_ID_MAX ? 0 : from->build_id_size};
+            .id = collector->module_count, .process = collector->processes[process].id, .bias = from->bias,
+            .start = from->start, .end = from->end, .path = path,
+            .build_id_size = build_id_size > TRACE_BUILD_ID_MAX ? 0 : build_id_size};
         memcpy(module.build_id, from->build_id, sizeof module.build_id);
         flush(collector);
         PUSH(collector, module, &module);
-        collector->module_count++;
+        collector->module_ids[number] = ++collector->module_count;
     }
 }
 
@@ -243,15 +292,15 @@ static void stream_open(struct collector *collector, uint32_t number, uint32_t o
     struct stream *stream = &collector->streams[number];
     processes_update(collector);
     uint32_t process = ring->process;
-    if (process >= collector->process_count)
+    if (process >= CHANNEL_PROCESSES || !collector->processes[process].known)
         return; /* not ready yet, or nonsense: the ring stays unread */
     uint32_t *nodes = stream->nodes;
     uint32_t capacity = stream->node_capacity;
     *stream = (struct stream){.active = true, .thread = collector->thread_count, .process = process,
                               .tid = (int32_t)owner, .ticks = ring->start_ticks, .nodes = nodes,
-                              .node_capacity = capacity, .node_count = 1, .resizing = TRACE_NO_BLOCK,
+                              .node_capacity = capacity, .node_count = 1,
                               .tail = atomic_load_explicit(&ring->tail, memory_order_relaxed)};
-    const struct trace_thread thread = {.id = stream->thread, .process = process, .tid = stream->tid,
+    const struct trace_thread thread = {.id = stream->thread, .process = collector->processes[process].id, .tid = stream->tid,
                                         .start_ns = time_ns(collector, ring->start_ticks)};
     flush(collector);
     PUSH(collector, thread, &thread);
@@ -260,12 +309,14 @@ static void stream_open(struct collector *collector, uint32_t number, uint32_t o
     collector->processes[process].streams++;
 }
 
-static void node_read(struct collector *collector, struct stream *stream, const struct channel_unit *unit,
-                      const struct channel_unit *more)
+#define STREAM_NODES_MAX (1u << 22) /* more than a recorder numbers before it begins anew */
+
+static void node_read(struct collector *collector, struct stream *stream, struct channel_unit unit,
+                      struct channel_unit more)
 {
-    uint32_t id = (uint32_t)(unit->w1 >> 32), parent = (uint32_t)unit->w1;
-    uint32_t module = (uint32_t)(unit->w0 >> 8) & 0xffff;
-    if (id != stream->node_count || parent >= id)
+    uint32_t id = (uint32_t)(unit.w1 >> 32), parent = (uint32_t)unit.w1;
+    uint32_t number = (uint32_t)(unit.w0 >> 8) & 0xffff, module = TRACE_NO_MODULE;
+    if (id != stream->node_count || parent >= id || id >= STREAM_NODES_MAX)
         return; /* not what a recorder writes: events that name it have no stack */
     if (stream->node_count >= stream->node_capacity) {
         uint32_t capacity = stream->node_capacity ? stream->node_capacity * 2 : 1024;
@@ -277,11 +328,15 @@ static void node_read(struct collector *collector, struct stream *stream, const 
         stream->nodes = nodes;
         stream->node_capacity = capacity;
     }
-    if (module >= collector->module_count && module != CHANNEL_NO_MODULE)
-        modules_update(collector);
+    if (number < CHANNEL_MODULES) {
+        if (!collector->module_ids[number])
+            modules_update(collector);
+        if (collector->module_ids[number])
+            module = collector->module_ids[number] - 1;
+    }
     struct trace_node node = {
-        .parent = parent ? stream->nodes[parent] : 0, .thread = stream->thread, .flags = (uint32_t)(unit->w0 >> 4) & 15,
-        .module = module < collector->module_count ? module : TRACE_NO_MODULE, .slot = more->w0, .address = more->w1};
+        .parent = parent ? stream->nodes[parent] : 0, .thread = stream->thread, .flags = (uint32_t)(unit.w0 >> 4) & 15,
+        .module = module, .slot = more.w0, .address = more.w1};
     bool made;
     int status = node_set_intern(&collector->nodes, &node, &made);
     if (status) {
@@ -312,19 +367,25 @@ static inline void event_put(struct collector *collector, const struct stream *s
         flush(collector);
 }
 
-/* Whether the stream should wait for another thread to show a missing event; false: it has waited enough. */
-static bool stall(struct collector *collector, struct stream *stream, bool final)
+/*
+ * Whether the stream should wait for another thread to show a missing event; false: it has waited enough.
+ * By the event's age, not by the time since we saw it: then a program with many blocks from elsewhere is read
+ * a moment later, but not slower. Rounds count, too: this process itself may have been kept from running.
+ */
+static bool stall(struct collector *collector, struct stream *stream, uint64_t ticks, bool final)
 {
     struct process *process = &collector->processes[stream->process];
     if (process->streams < 2 || final)
         return false;
-    uint64_t now = clock_ns();
-    if (!stream->stalled_since) {
-        stream->stalled_since = now;
+    bool patient = process->give_ups < STALL_PATIENCE && !(collector->flags & CHANNEL_LOSSY);
+    uint64_t age = collector->horizon > ticks ? collector->horizon - ticks : 0;
+    stream->stalled_rounds += stream->stalled_round != collector->round;
+    stream->stalled_round = collector->round;
+    if (ticks <= collector->future && (age < (patient ? collector->stall_ticks : collector->stall_short_ticks) ||
+                                       (patient && stream->stalled_rounds <= STALL_ROUNDS))) {
+        collector->stalled = true;
         return true;
     }
-    if (now - stream->stalled_since < (process->give_ups < STALL_PATIENCE ? STALL_NS : STALL_SHORT_NS))
-        return true;
     process->give_ups++;
     return false;
 }
@@ -338,13 +399,45 @@ static inline void block_freed(struct collector *collector, const struct stream 
     event_put(collector, stream, TRACE_FREE, TRACE_CALL_FREE, block, address, 0, local_node);
 }
 
+/* A block whose resize never ended (the end was dropped, or a handler jumped out) stays where it was. */
+static void resize_forget(struct collector *collector, struct stream *stream, struct live_map *live)
+{
+    const struct resizing *oldest = &stream->resizing[0];
+    if (oldest->block != TRACE_NO_BLOCK) {
+        if (live_find(live, oldest->address) == LIVE_NONE) {
+            if (live_insert(live, oldest->address, oldest->block))
+                collector->error = -ENOMEM;
+        } else {
+            collector->totals.frees++;
+            collector->implied_frees++;
+            if (live_number_free(&collector->numbers, oldest->block))
+                collector->error = -ENOMEM;
+            event_put(collector, stream, TRACE_FREE, TRACE_CALL_REALLOC, oldest->block, oldest->address, 0, 0);
+        }
+    }
+    memmove(&stream->resizing[0], &stream->resizing[1], --stream->resizing_count * sizeof *stream->resizing);
+}
+
+static void resize_begin(struct collector *collector, struct stream *stream, struct live_map *live, uint64_t address,
+                         uint32_t block)
+{
+    /* Where ends may be dropped, one that is missing is likelier than a handler that resizes. */
+    if (stream->resizing_count == (collector->flags & CHANNEL_LOSSY ? 1 : RESIZING_MAX))
+        resize_forget(collector, stream, live);
+    if (block != TRACE_NO_BLOCK)
+        live_remove(live, address);
+    stream->resizing[stream->resizing_count++] = (struct resizing){address, block};
+}
+
 static void resize_end(struct collector *collector, struct stream *stream, struct live_map *live, uint64_t address,
                        uint64_t size, uint32_t local_node)
 {
-    uint32_t block = stream->resizing;
-    stream->resizing = TRACE_NO_BLOCK;
+    struct resizing begun = {address, TRACE_NO_BLOCK};
+    if (stream->resizing_count)
+        begun = stream->resizing[--stream->resizing_count];
+    uint32_t block = begun.block;
     if (size == UINT64_MAX) { /* failed: the old block stands */
-        if (block != TRACE_NO_BLOCK && live_insert(live, stream->resizing_address, block))
+        if (block != TRACE_NO_BLOCK && live_insert(live, begun.address, block))
             collector->error = -ENOMEM;
         return;
     }
@@ -354,17 +447,27 @@ static void resize_end(struct collector *collector, struct stream *stream, struc
             collector->totals.unknown_frees++;
         else if (live_number_free(&collector->numbers, block))
             collector->error = -ENOMEM;
-        event_put(collector, stream, TRACE_FREE, TRACE_CALL_REALLOC, block, stream->resizing_address, 0, local_node);
+        event_put(collector, stream, TRACE_FREE, TRACE_CALL_REALLOC, block, begun.address, 0, local_node);
         return;
     }
-    collector->totals.reallocs++;
     bool known = block != TRACE_NO_BLOCK;
-    if (!known)
+    if (known) {
+        collector->totals.reallocs++;
+    } else {
+        collector->totals.allocations++;
         block = live_number_take(&collector->numbers);
+    }
     if (live_insert(live, address, block))
         collector->error = -ENOMEM;
     event_put(collector, stream, known ? TRACE_REALLOC : TRACE_ALLOC, TRACE_CALL_REALLOC, block, address, size,
               local_node);
+}
+
+/* Read once: a process that scribbles must not change what has been checked. */
+static inline struct channel_unit unit_at(const struct channel_unit *units, uint64_t at)
+{
+    const volatile struct channel_unit *unit = &units[at % CHANNEL_UNITS];
+    return (struct channel_unit){unit->w0, unit->w1};
 }
 
 /*
@@ -374,8 +477,8 @@ static void resize_end(struct collector *collector, struct stream *stream, struc
 static inline bool unit_read(struct collector *collector, struct stream *stream, const struct channel_unit *units,
                              bool final)
 {
-    const struct channel_unit *unit = &units[stream->tail % CHANNEL_UNITS];
-    uint64_t w0 = unit->w0, w1 = unit->w1;
+    const struct channel_unit unit = unit_at(units, stream->tail);
+    uint64_t w0 = unit.w0, w1 = unit.w1;
     unsigned kind = w0 & 15;
     uint64_t address = w0 >> (4 + CHANNEL_DT_BITS) << 3;
     uint64_t dt = (w0 >> 4 & CHANNEL_DT_MAX) << CHANNEL_DT_SHIFT;
@@ -394,10 +497,12 @@ static inline bool unit_read(struct collector *collector, struct stream *stream,
             break;
         block = live_find(live, address);
         if (__builtin_expect(block != LIVE_NONE, 0)) {
-            if (stall(collector, stream, final))
+            if (stall(collector, stream, stream->ticks + dt, final))
                 return false;
             /* Its free was never seen (a foreign way out of the allocator): it must have been. */
             stream->ticks += dt;
+            collector->totals.frees++;
+            collector->implied_frees++;
             block_freed(collector, stream, live, address, block, 0);
             dt = 0;
         }
@@ -411,7 +516,7 @@ static inline bool unit_read(struct collector *collector, struct stream *stream,
     case CHANNEL_FREE:
         block = live_find(live, address);
         if (__builtin_expect(block == LIVE_NONE, 0)) {
-            if (stall(collector, stream, final))
+            if (stall(collector, stream, stream->ticks + dt, final))
                 return false;
             stream->ticks += dt;
             collector->totals.frees++;
@@ -425,18 +530,18 @@ static inline bool unit_read(struct collector *collector, struct stream *stream,
         break;
     case CHANNEL_RESIZE_BEGIN:
         block = live_find(live, address);
-        if (__builtin_expect(block == LIVE_NONE, 0) && stall(collector, stream, final))
+        if (__builtin_expect(block == LIVE_NONE, 0) && stall(collector, stream, stream->ticks + dt, final))
             return false;
-        stream->resizing_address = address;
-        stream->resizing = block;
-        if (block != LIVE_NONE)
-            live_remove(live, address);
+        stream->ticks += dt;
+        resize_begin(collector, stream, live, address, block);
         break;
     case CHANNEL_RESIZE_END:
         if (address && size != UINT64_MAX && __builtin_expect((block = live_find(live, address)) != LIVE_NONE, 0)) {
-            if (stall(collector, stream, final))
+            if (stall(collector, stream, stream->ticks + dt, final))
                 return false;
             stream->ticks += dt;
+            collector->totals.frees++;
+            collector->implied_frees++;
             block_freed(collector, stream, live, address, block, 0);
             dt = 0;
         }
@@ -453,32 +558,30 @@ static inline bool unit_read(struct collector *collector, struct stream *stream,
     case CHANNEL_NODE:
         if (stream->tail + 2 > stream->head)
             return false;
-        node_read(collector, stream, unit, &units[(stream->tail + 1) % CHANNEL_UNITS]);
+        node_read(collector, stream, unit, unit_at(units, stream->tail + 1));
         stream->tail++;
         break;
     case CHANNEL_EPOCH:
         stream->node_count = 1;
         break;
-    case CHANNEL_DROPPED:
-        collector->totals.dropped += w1;
-        break;
     default:
         break;
     }
     stream->big_size = 0;
-    stream->stalled_since = 0;
+    stream->stalled_rounds = 0;
     stream->tail++;
     return true;
 }
 
-/* Time of the event at tail; units without time count as due now. */
-static uint64_t peek(const struct stream *stream, const struct channel_unit *units)
+/* Time of the event at tail; units without time count as due now, and so do times that cannot be. */
+static inline uint64_t peek(const struct collector *collector, const struct stream *stream,
+                            const struct channel_unit *units)
 {
-    uint64_t w0 = units[stream->tail % CHANNEL_UNITS].w0;
+    uint64_t w0 = unit_at(units, stream->tail).w0, ticks = stream->ticks;
     unsigned kind = w0 & 15;
-    if (kind < CHANNEL_MALLOC || kind > CHANNEL_RESIZE_END)
-        return stream->ticks;
-    return stream->ticks + ((w0 >> 4 & CHANNEL_DT_MAX) << CHANNEL_DT_SHIFT);
+    if (kind >= CHANNEL_MALLOC && kind <= CHANNEL_RESIZE_END)
+        ticks += (w0 >> 4 & CHANNEL_DT_MAX) << CHANNEL_DT_SHIFT;
+    return ticks <= collector->future ? ticks : 0;
 }
 
 static void tail_publish(struct collector *collector, uint32_t number)
@@ -504,7 +607,7 @@ static uint64_t stream_read(struct collector *collector, uint32_t number, uint64
     const struct live_map *live = &collector->processes[stream->process].live;
     uint64_t begin = stream->tail, published = begin;
     while (stream->tail < stream->head && !collector->error) {
-        if (until != UINT64_MAX && peek(stream, units) > until)
+        if (until != UINT64_MAX && peek(collector, stream, units) > until)
             break;
         live_prefetch(live, units[(stream->tail + PREFETCH_UNITS) % CHANNEL_UNITS].w0 >> (4 + CHANNEL_DT_BITS) << 3);
         if (!unit_read(collector, stream, units, final))
@@ -525,7 +628,7 @@ static uint64_t merge(struct collector *collector, uint32_t *numbers, uint32_t c
     uint64_t total = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct stream *stream = &collector->streams[numbers[i]];
-        stream->next_ticks = peek(stream, collector->channel->units[numbers[i]]);
+        stream->next_ticks = peek(collector, stream, collector->channel->units[numbers[i]]);
     }
     while (count && !collector->error) {
         uint32_t first = 0;
@@ -549,7 +652,7 @@ static uint64_t merge(struct collector *collector, uint32_t *numbers, uint32_t c
         if (!read || stream->tail == stream->head)
             numbers[first] = numbers[--count];
         else
-            stream->next_ticks = peek(stream, collector->channel->units[numbers[first]]);
+            stream->next_ticks = peek(collector, stream, collector->channel->units[numbers[first]]);
     }
     return total;
 }
@@ -558,7 +661,10 @@ int64_t collector_drain(struct collector *collector, bool final)
 {
     struct channel *channel = collector->channel;
     uint32_t ready[CHANNEL_RINGS], count = 0, active = 0;
-    uint64_t horizon = final ? UINT64_MAX - 1 : channel_ticks();
+    collector->wake = atomic_load_explicit(&channel->wake, memory_order_acquire);
+    collector->round++;
+    collector->stalled = false;
+    collector->horizon = channel_ticks();
     uint32_t limit = atomic_load_explicit(&channel->ring_hint, memory_order_acquire);
     if (limit > CHANNEL_RINGS)
         limit = CHANNEL_RINGS;
@@ -580,10 +686,13 @@ int64_t collector_drain(struct collector *collector, bool final)
         if (stream->tail < stream->head)
             ready[count++] = i;
     }
+    /* What was in the rings was read from the counter by now, whatever it says. */
+    collector->future = channel_ticks() + collector->stall_short_ticks;
     modules_update(collector);
     uint64_t read = 0;
+    uint64_t horizon = final ? collector->future : collector->horizon;
     if (count == 1 && active == 1)
-        read = stream_read(collector, ready[0], UINT64_MAX, final);
+        read = stream_read(collector, ready[0], horizon, final);
     else if (count)
         read = merge(collector, ready, count, horizon, final);
     /* Finally nothing is missing any more: who still waits goes on. */
@@ -600,10 +709,12 @@ int64_t collector_drain(struct collector *collector, bool final)
 void collector_sleep(struct collector *collector, uint64_t limit_ns)
 {
     struct channel *channel = collector->channel;
-    uint32_t wake = atomic_load_explicit(&channel->wake, memory_order_acquire);
+    if (collector->stalled && limit_ns > STALL_SHORT_NS)
+        limit_ns = STALL_SHORT_NS;
     atomic_store_explicit(&channel->collector_sleeps, 1, memory_order_seq_cst);
     const struct timespec limit = {(time_t)(limit_ns / 1000000000u), (long)(limit_ns % 1000000000u)};
-    syscall(SYS_futex, &channel->wake, FUTEX_WAIT, wake, &limit, NULL, 0);
+    /* The value from before we looked into the rings: who has woken us since need not do so again. */
+    syscall(SYS_futex, &channel->wake, FUTEX_WAIT, collector->wake, &limit, NULL, 0);
     atomic_store_explicit(&channel->collector_sleeps, 0, memory_order_relaxed);
 }
 
@@ -614,6 +725,7 @@ static void ring_add(const struct collector *collector, uint32_t number, struct 
     sums->sampled_events += ring->sampled_events;
     sums->miss_ticks += ring->miss_ticks;
     sums->misses += ring->misses;
+    sums->dropped += ring->dropped;
     sums->oracle.checked += ring->oracle_checked;
     sums->oracle.wrong += ring->oracle_wrong;
     sums->oracle.truncated += ring->oracle_truncated;
@@ -631,42 +743,57 @@ static struct ring_sums rings_sum(const struct collector *collector)
 /* Whether the process' memory is gone: it ended, or another program runs in its place. */
 static bool process_gone(const struct collector *collector, uint32_t process)
 {
-    const struct channel *channel = collector->channel;
-    int32_t pid = channel->processes[process].pid;
-    for (uint32_t later = process + 1; later < collector->process_count; later++)
-        if (channel->processes[later].pid == pid)
+    int32_t pid = collector->processes[process].pid;
+    for (uint32_t later = process + 1; later < collector->process_limit; later++)
+        if (collector->processes[later].known && collector->processes[later].pid == pid)
             return true;
-    return kill(pid, 0) && errno == ESRCH;
+    return pid <= 0 || (kill(pid, 0) && errno == ESRCH);
 }
 
 uint32_t collector_running(const struct collector *collector)
 {
     uint32_t running = 0;
-    for (uint32_t i = 0; i < collector->process_count; i++)
-        running += !process_gone(collector, i);
+    for (uint32_t i = 0; i < collector->process_limit; i++)
+        running += collector->processes[i].known && !process_gone(collector, i);
     return running;
 }
+
+bool collector_retire_wanted(const struct collector *collector)
+{
+    return atomic_load_explicit(&collector->channel->ring_wanted, memory_order_relaxed);
+}
+
+#define RINGS_KEPT 64u /* 1 MiB each at most */
 
 void collector_retire(struct collector *collector)
 {
     struct channel *channel = collector->channel;
+    atomic_store_explicit(&channel->ring_wanted, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < CHANNEL_RINGS; i++) {
         struct stream *stream = &collector->streams[i];
         struct channel_ring *ring = &channel->rings[i];
         if (!stream->active || atomic_load_explicit(&ring->head, memory_order_acquire) != stream->tail)
             continue;
         bool gone = process_gone(collector, stream->process) ||
-                    (syscall(SYS_tgkill, channel->processes[stream->process].pid, stream->tid, 0) && errno == ESRCH);
+                    (syscall(SYS_tgkill, collector->processes[stream->process].pid, stream->tid, 0) && errno == ESRCH);
         /* Once more: it may have written and ended between the two looks. */
         if (!gone || atomic_load_explicit(&ring->head, memory_order_acquire) != stream->tail)
             continue;
         ring_add(collector, i, &collector->sums);
-        ring->sampled_ticks = ring->sampled_events = ring->miss_ticks = ring->misses = 0;
+        ring->sampled_ticks = ring->sampled_events = ring->miss_ticks = ring->misses = ring->dropped = 0;
         ring->oracle_checked = ring->oracle_wrong = ring->oracle_truncated = 0;
         stream->active = false;
         collector->processes[stream->process].streams--;
+        /* Rings with low numbers are used again and again; the memory of others goes back. */
+        if (i >= RINGS_KEPT)
+            madvise(channel->units[i], sizeof channel->units[i], MADV_REMOVE);
         atomic_store_explicit(&ring->owner, 0, memory_order_release);
     }
+}
+
+uint64_t collector_implied_frees(const struct collector *collector)
+{
+    return collector->implied_frees;
 }
 
 void collector_oracle(const struct collector *collector, struct collector_oracle *ret_oracle)
@@ -681,7 +808,8 @@ void collector_totals(const struct collector *collector, struct trace_end *ret_e
     const struct ring_sums sums = rings_sum(collector);
     *ret_end = collector->totals;
     ret_end->events = ret_end->allocations + ret_end->frees + ret_end->reallocs;
-    for (uint32_t i = 0; i < collector->process_count; i++)
+    ret_end->dropped = sums.dropped;
+    for (uint32_t i = 0; i < CHANNEL_PROCESSES; i++)
         ret_end->dropped += atomic_load_explicit(&collector->channel->processes[i].no_ring, memory_order_relaxed);
     double event_ns = ENTRY_NS;
     if (sums.sampled_events)

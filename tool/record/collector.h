@@ -15,7 +15,8 @@ struct channel;
 struct collector;
 
 /* Makes the channel; *ret_fd is its memory file (close-on-exec), to be opened by the traced processes
- * as /proc/PID/fd/N. 0 or -errno. */
+ * as /proc/PID/fd/N. The calling thread is the collector: when it ends, writers stop waiting for room, and
+ * it has to call channel_destroy. 0 or -errno. */
 int channel_create(uint32_t flags, struct channel **ret_channel, int *ret_fd);
 void channel_destroy(struct channel *channel, int fd);
 
@@ -33,6 +34,9 @@ void collector_sleep(struct collector *collector, uint64_t limit_ns);
 /* Gives rings of ended threads back. Cheap; to be called every now and then. */
 void collector_retire(struct collector *collector);
 
+/* Whether a thread waits for that: better now than then. */
+bool collector_retire_wanted(const struct collector *collector);
+
 /* Processes that attached and still run. */
 uint32_t collector_running(const struct collector *collector);
 
@@ -41,6 +45,9 @@ void collector_totals(const struct collector *collector, struct trace_end *ret_e
 
 /* Pushes the end into the sinks; `end` was filled from collector_totals and the caller's knowledge. 0 or -errno. */
 int collector_finish(struct collector *collector, const struct trace_end *end);
+
+/* Frees in the totals that no call reported: of blocks whose address was given out again. */
+uint64_t collector_implied_frees(const struct collector *collector);
 
 struct collector_oracle {
     uint64_t checked, wrong, truncated;

@@ -41,6 +41,11 @@ int modules_init(struct channel *channel, uint32_t process)
     return 0;
 }
 
+void modules_fork(uint32_t process)
+{
+    modules.process = process;
+}
+
 void modules_forget(void)
 {
     atomic_fetch_add_explicit(&modules.generation, 1, memory_order_release);

@@ -12,5 +12,8 @@ int modules_init(struct channel *channel, uint32_t process);
 /* As unwind_find_module. Any thread; neither locks nor allocates. */
 int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start, uint64_t *ret_end);
 
+/* This process is a fork, with this number; what is registered stays good. */
+void modules_fork(uint32_t process);
+
 /* A module was unloaded: another may come to its place. */
 void modules_forget(void);

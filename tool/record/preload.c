@@ -111,6 +111,14 @@ static bool look_up(void)
     return true;
 }
 
+/* With the constructors: most programs' threads then find everything in place. Before attaching, so that
+ * what the look-up itself takes from the arena is not recorded: its free would not be. */
+__attribute__((constructor)) static void start(void)
+{
+    look_up();
+    recorder_start();
+}
+
 static void *first_malloc(size_t size)
 {
     return look_up() && real.malloc != first_malloc ? real.malloc(size) : arena_take(size, 16);
@@ -249,7 +257,7 @@ EXPORT void *realloc(void *old, size_t size)
         block = arena_resize(old, size);
         made(CHANNEL_REALLOC, block, size, CALLER());
     } else {
-        recorder_resize_begin((uint64_t)(uintptr_t)old);
+        recorder_record(CHANNEL_RESIZE_BEGIN, (uint64_t)(uintptr_t)old, 0, CALLER());
         block = real.realloc(old, size);
         resized(old, block, size, CALLER());
     }
@@ -272,7 +280,7 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
         block = arena_resize(old, bytes);
         made(CHANNEL_REALLOC, block, bytes, CALLER());
     } else {
-        recorder_resize_begin((uint64_t)(uintptr_t)old);
+        recorder_record(CHANNEL_RESIZE_BEGIN, (uint64_t)(uintptr_t)old, 0, CALLER());
         block = real.realloc(old, bytes);
         resized(old, block, bytes, CALLER());
     }

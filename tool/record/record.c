@@ -20,6 +20,7 @@
 
 #define PRELOAD_NAME     "libpoolwise-record.so"
 #define DRAIN_SLEEP_NS   5000000u /* writers wake the collector earlier when a ring fills */
+#define DRAIN_UNITS      4096
 #define HOUSEKEEPING_NS  100000000u
 
 static volatile sig_atomic_t interrupted;
@@ -128,6 +129,8 @@ static int collect(struct run *run)
                 (interrupted || run->result->timed_out || !collector_running(run->collector)))
                 return 0;
         }
+        if (collector_retire_wanted(run->collector))
+            collector_retire(run->collector);
         if (now >= next_ns) {
             next_ns = now + HOUSEKEEPING_NS;
             collector_retire(run->collector);
@@ -150,7 +153,8 @@ static int collect(struct run *run)
                 killed = true;
             }
         }
-        if (read == 0)
+        /* Few units: looking again at once would only take lines of the rings away from their writers. */
+        if (read < DRAIN_UNITS)
             collector_sleep(run->collector, DRAIN_SLEEP_NS);
     }
 }
@@ -231,6 +235,7 @@ int record_run(const struct record_options *options, const struct trace_sink *co
                      "started another program by itself: try --children)", target.path);
             status = -ENODATA;
         }
+        result->implied_frees = collector_implied_frees(run.collector);
         struct collector_oracle oracle;
         collector_oracle(run.collector, &oracle);
         result->oracle_checked = oracle.checked;

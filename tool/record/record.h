@@ -28,6 +28,7 @@ struct record_result {
     bool timed_out, interrupted;
     uint64_t collector_cpu_ns, collector_peak_bytes;
     struct trace_end end;
+    uint64_t implied_frees; /* frees in `end` that no call reported: of blocks whose address was given out again */
     uint64_t oracle_checked, oracle_wrong, oracle_truncated;
     char message[512];    /* on failure: one line that says what is wrong and the way out */
 };

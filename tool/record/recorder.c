@@ -32,12 +32,12 @@
 struct ring_memory {
     struct stack_table table;
     struct recorder_nested nested;
-    /* Only for CHANNEL_ORACLE; else never touched, and so takes no memory. */
+    /* Mapped for CHANNEL_ORACLE only: who limits a program's address space may have none to spare. */
+    uint64_t slots[STACK_DEPTH_MAX], addresses[STACK_DEPTH_MAX];
     struct {
         uint64_t slot, address;
         uint32_t parent, flags;
     } nodes[NODES_MAX + STACK_DEPTH_MAX + 1];
-    uint64_t slots[STACK_DEPTH_MAX], addresses[STACK_DEPTH_MAX];
 };
 
 static struct recorder_page page_before_attach;
@@ -67,12 +67,16 @@ static void collector_wake(struct channel *channel)
         syscall(SYS_futex, &channel->wake, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* The collector may have been killed: then nobody will ever make room. */
+/*
+ * The collector may have been killed: then nobody will ever make room. Its process id would not tell: a zombie
+ * still has one, another process may have got it, and it means nothing in another pid namespace. The first
+ * word of a robust mutex is the kernel's (set_robust_list(2)): the owner's thread id until that dies.
+ */
 static bool collector_alive(const struct channel *channel)
 {
-    if (atomic_load_explicit(&channel->closed, memory_order_relaxed))
-        return false;
-    return syscall(SYS_kill, channel->collector, 0) == 0 || errno != ESRCH;
+    const volatile uint32_t *owner = (const volatile uint32_t *)(const void *)&channel->alive;
+    return !atomic_load_explicit(&channel->closed, memory_order_relaxed) && *owner & FUTEX_TID_MASK &&
+           !(*owner & FUTEX_OWNER_DIED);
 }
 
 static void generation_advance(void)
@@ -113,9 +117,12 @@ static void environment_remove(const char *name)
 /* Registers this process; the number, or CHANNEL_PROCESSES when there are too many. */
 static uint32_t process_register(struct channel *channel, uint32_t parent, bool image)
 {
-    uint32_t number = atomic_fetch_add_explicit(&channel->process_count, 1, memory_order_relaxed);
-    if (number >= CHANNEL_PROCESSES)
-        return CHANNEL_PROCESSES;
+    uint32_t number = atomic_load_explicit(&channel->process_count, memory_order_relaxed);
+    do {
+        if (number >= CHANNEL_PROCESSES)
+            return CHANNEL_PROCESSES;
+    } while (!atomic_compare_exchange_weak_explicit(&channel->process_count, &number, number + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
     struct channel_process *process = &channel->processes[number];
     process->pid = (int32_t)syscall(SYS_getpid);
     process->parent = parent == CHANNEL_PROCESSES ? number : parent;
@@ -196,7 +203,7 @@ void recorder_attach(void)
  * variables, since it may exec another program in its own place (env, sh -c, a script's last line), which is
  * then the one that was meant. What it starts beside itself is not recorded, and gets a clean environment here.
  */
-__attribute__((constructor)) static void environment_tidy(void)
+void recorder_start(void)
 {
     recorder_attach();
     if (recorder.channel || !environment(CHANNEL_ENVIRONMENT))
@@ -218,20 +225,48 @@ static struct ring_memory *ring_memory(uint32_t number)
     struct ring_memory *memory = atomic_load_explicit(&recorder.memory[number], memory_order_acquire);
     if (memory)
         return memory;
-    memory = mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t size = recorder.channel->flags & CHANNEL_ORACLE ? sizeof *memory : offsetof(struct ring_memory, slots);
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
-    madvise(memory, sizeof *memory, MADV_WIPEONFORK);
+    madvise(memory, size, MADV_WIPEONFORK);
     atomic_store_explicit(&recorder.memory[number], memory, memory_order_release);
     return memory;
 }
 
-/* Claims a free ring for this thread; waits a while for the collector to retire one. */
-static bool ring_claim(struct recorder_thread *self)
+/* Makes the claimed ring this thread's. The event in progress is marked busy, so no handler looks at it. */
+static void ring_take(struct recorder_thread *self, uint32_t number, struct ring_memory *memory, uint32_t tid)
+{
+    struct channel *channel = recorder.channel;
+    struct channel_ring *ring = &channel->rings[number];
+    stack_table_clear(&memory->table);
+    memory->table.last_node = 0;
+    ring->process = atomic_load_explicit(&recorder.process, memory_order_relaxed);
+    ring->start_ticks = channel_ticks();
+    self->units = channel->units[number];
+    self->table = &memory->table;
+    self->ring = ring;
+    self->misses = 0;
+    self->sp_mask = channel->flags & CHANNEL_SITE ? 0 : UINT64_MAX;
+    self->head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    self->last_ticks = ring->start_ticks;
+    recorder_put(self, CHANNEL_EPOCH, 0);
+    recorder_put(self, CHANNEL_TIME, self->last_ticks);
+    recorder_publish(self);
+    self->nested = &memory->nested;
+    uint32_t hint = atomic_load_explicit(&channel->ring_hint, memory_order_relaxed);
+    while (hint <= number && !atomic_compare_exchange_weak(&channel->ring_hint, &hint, number + 1))
+        ;
+    /* Release: the collector that sees the owner sees the process and the start. */
+    atomic_store_explicit(&ring->owner, tid, memory_order_release);
+}
+
+/* Claims a free ring for this thread; may wait a while for the collector to retire one. */
+static bool ring_claim(struct recorder_thread *self, int attempts)
 {
     struct channel *channel = recorder.channel;
     uint32_t tid = (uint32_t)syscall(SYS_gettid);
-    for (int attempt = 0; attempt < 200; attempt++) {
+    for (int attempt = 0; attempt < attempts; attempt++) {
         for (uint32_t i = 0; i < CHANNEL_RINGS; i++) {
             struct channel_ring *ring = &channel->rings[i];
             uint32_t owner = 0;
@@ -243,34 +278,12 @@ static bool ring_claim(struct recorder_thread *self)
                 atomic_store_explicit(&ring->owner, 0, memory_order_release);
                 return false;
             }
-            stack_table_clear(&memory->table);
-            memory->table.last_node = 0;
-            memory->nested = (struct recorder_nested){0};
-            ring->process = atomic_load_explicit(&recorder.process, memory_order_relaxed);
-            ring->start_ticks = channel_ticks();
-            self->ring = ring;
-            self->units = channel->units[i];
-            self->table = &memory->table;
-            self->nested = &memory->nested;
-            self->nested_count = 0;
-            self->misses = 0;
-            self->dropped = 0;
-            self->sp_mask = channel->flags & CHANNEL_SITE ? 0 : UINT64_MAX;
-            self->head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-            self->last_ticks = ring->start_ticks;
-            recorder_put(self, CHANNEL_EPOCH, 0);
-            recorder_put(self, CHANNEL_TIME, self->last_ticks);
-            atomic_store_explicit(&ring->head, self->head, memory_order_release);
-            self->limit = (self->head / CHANNEL_CHECKPOINT + 1) * CHANNEL_CHECKPOINT;
-            uint32_t hint = atomic_load_explicit(&channel->ring_hint, memory_order_relaxed);
-            while (hint <= i && !atomic_compare_exchange_weak(&channel->ring_hint, &hint, i + 1))
-                ;
-            /* Release: the collector that sees the owner sees the process and the start. */
-            atomic_store_explicit(&ring->owner, tid, memory_order_release);
+            ring_take(self, i, memory, tid);
             return true;
         }
         if (!collector_alive(channel))
             return false;
+        atomic_store_explicit(&channel->ring_wanted, 1, memory_order_relaxed);
         collector_wake(channel);
         const struct timespec wait = {0, 5000000};
         nanosleep(&wait, NULL);
@@ -280,7 +293,7 @@ static bool ring_claim(struct recorder_thread *self)
 
 static uint64_t room_end(const struct recorder_thread *self)
 {
-    return atomic_load_explicit(&self->ring->tail, memory_order_acquire) + CHANNEL_UNITS - RECORDER_SLACK;
+    return atomic_load_explicit(&self->ring->tail, memory_order_seq_cst) + CHANNEL_UNITS - RECORDER_SLACK;
 }
 
 /* Waits until at least one checkpoint's worth of units is free. False: the collector is gone. */
@@ -291,6 +304,7 @@ static bool room_wait(struct recorder_thread *self)
     ring->waits++;
     for (;;) {
         uint32_t drained = atomic_load_explicit(&ring->drained, memory_order_acquire);
+        /* Sequentially consistent with the look at tail, as the collector's two are: one of us sees the other. */
         atomic_store_explicit(&ring->writer_waits, 1, memory_order_seq_cst);
         if (self->head + CHANNEL_CHECKPOINT <= room_end(self))
             break;
@@ -303,15 +317,6 @@ static bool room_wait(struct recorder_thread *self)
     }
     atomic_store_explicit(&ring->writer_waits, 0, memory_order_relaxed);
     return true;
-}
-
-/* Room for `count` more units right now, whatever it takes; used in the middle of a record. */
-static bool room_for(struct recorder_thread *self, uint32_t count)
-{
-    if (self->head + count <= room_end(self))
-        return true;
-    atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
-    return room_wait(self);
 }
 
 static void limit_set(struct recorder_thread *self)
@@ -336,17 +341,18 @@ void recorder_checkpoint(struct recorder_thread *self)
         if (channel->flags & CHANNEL_LOSSY) {
             mode = RECORDER_DROPPING;
             collector_wake(channel);
-        } else {
-            room_wait(self);
         }
     }
-    if (mode == RECORDER_SAMPLE)
-        limit_set(self);
-    if (mode == RECORDER_SAMPLE && channel->flags & CHANNEL_ORACLE)
-        mode = RECORDER_ORACLE;
+    limit_set(self);
     self->mode = mode;
-    self->ready = RECORDER_SLOW;
     errno = saved_errno;
+}
+
+/* Whether the next event has to wait for room. */
+static bool room_wanted(const struct recorder_thread *self)
+{
+    return self->ring && self->head >= self->limit && self->head >= room_end(self) &&
+           !(recorder.channel->flags & CHANNEL_LOSSY);
 }
 
 static void node_out(void *context, uint32_t id, uint32_t parent, uint32_t flags, uint32_t module,
@@ -360,8 +366,6 @@ static void node_out(void *context, uint32_t id, uint32_t parent, uint32_t flags
         memory->nodes[id].parent = parent;
         memory->nodes[id].flags = flags;
     }
-    if (!room_for(self, 2))
-        return;
     recorder_put(self, CHANNEL_NODE | (uint64_t)flags << 4 | (uint64_t)module << 8,
                  (uint64_t)id << 32 | parent);
     recorder_put(self, slot, address);
@@ -372,8 +376,7 @@ uint32_t recorder_stack_miss(struct recorder_thread *self, const struct stack_ke
     if (self->table->last_node > NODES_MAX) {
         stack_table_clear(self->table);
         self->table->last_node = 0;
-        if (room_for(self, 1))
-            recorder_put(self, CHANNEL_EPOCH, 0);
+        recorder_put(self, CHANNEL_EPOCH, 0);
     }
     self->misses++;
     const struct stack_node_out out = {node_out, self};
@@ -400,43 +403,117 @@ void recorder_unit_long(struct recorder_thread *self, const struct recorder_call
     recorder_put(self, channel_w0(call->kind, dt, call->address), (uint32_t)call->size | (uint64_t)node << 32);
 }
 
-/* Records without looking for the stack: for calls that came while the table was in use. */
+/* A call that will never be written. The beginning of a resize is not an event of its own. */
+static void event_drop(struct recorder_thread *self, const struct recorder_call *call)
+{
+    if (call->kind != CHANNEL_RESIZE_BEGIN && self->ring)
+        self->ring->dropped++;
+}
+
+/* Records without looking for the stack: a call that came while the table was in use. */
 static void record_stackless(struct recorder_thread *self, const struct recorder_call *call)
 {
-    if (!room_for(self, 4))
-        return;
-    recorder_unit_long(self, call, channel_ticks(), TRACE_NO_STACK);
-    atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
+    if (self->head >= self->limit) {
+        recorder_checkpoint(self);
+        if (self->mode == RECORDER_DROPPING) {
+            event_drop(self, call);
+            return;
+        }
+        if (room_wanted(self))
+            room_wait(self);
+    }
+    recorder_unit(self, call->kind, call->address, call->size, channel_ticks(), TRACE_NO_STACK);
 }
 
 void recorder_nested_flush(struct recorder_thread *self)
 {
-    for (uint32_t i = 0; i < self->nested_count; i++)
-        record_stackless(self, &self->nested->calls[i]);
-    self->nested_count = 0;
+    uint64_t generation = self->generation;
+    if (generation & RECORDER_BUSY)
+        return; /* a handler that came before who is busy could look: that one will */
+    do {
+        self->generation = (uint64_t)(uintptr_t)__builtin_dwarf_cfa() | RECORDER_BUSY;
+        atomic_signal_fence(memory_order_seq_cst);
+        uint32_t done = 0, count;
+        do {
+            count = atomic_load_explicit(&self->nested_count, memory_order_relaxed);
+            while (done < count)
+                record_stackless(self, &self->nested->calls[done++]);
+            /* Handlers add while we are at it; only what was seen is taken back. */
+        } while (!atomic_compare_exchange_strong_explicit(&self->nested_count, &count, 0, memory_order_relaxed,
+                                                          memory_order_relaxed));
+        atomic_signal_fence(memory_order_seq_cst);
+        self->generation = RECORDER_SLOW;
+        atomic_signal_fence(memory_order_seq_cst);
+    } while (atomic_load_explicit(&self->nested_count, memory_order_relaxed));
 }
 
-/* Whether the event that left this busy mark was abandoned: a signal handler that interrupted it has
- * jumped out (siglongjmp), and its frame is below us on the same stack. */
+/* For a signal handler that allocates while its thread is busy. */
+static void nested_add(struct recorder_thread *self, const struct recorder_call *call)
+{
+    uint32_t at = atomic_load_explicit(&self->nested_count, memory_order_relaxed);
+    /* Taken first, and at once: another handler may come on top of this one. */
+    do {
+        if (!self->nested || at == RECORDER_NESTED_MAX) {
+            event_drop(self, call);
+            return;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&self->nested_count, &at, at + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    atomic_signal_fence(memory_order_seq_cst);
+    self->nested->calls[at] = *call;
+}
+
+/*
+ * Whether the event that left this busy mark was abandoned: a signal handler that interrupted it has jumped
+ * out (siglongjmp) or switched stacks. A handler itself runs on the alternate stack, or below the mark.
+ */
 static bool busy_abandoned(uint64_t mark, uint64_t sp)
 {
-    uint64_t busy = mark & ~(RECORDER_BUSY | RECORDER_NESTED);
-    if (sp <= busy || sp - busy > (1 << 20))
+    uint64_t busy = mark & ~RECORDER_BUSY;
+    if (sp < busy && busy - sp <= 8 << 20)
         return false;
     stack_t stack;
     return syscall(SYS_sigaltstack, NULL, &stack) || !(stack.ss_flags & SS_ONSTACK);
 }
 
-/* Follows a fork: this process is new, and only this thread is in it. */
+/* Forgets what an abandoned event left half done: units not published yet, an entry of the table. */
+static void event_abandon(struct recorder_thread *self)
+{
+    if (!self->ring)
+        return;
+    self->ring->dropped++;
+    self->head = atomic_load_explicit(&self->ring->head, memory_order_relaxed);
+    stack_table_clear(self->table);
+    self->table->last_node = 0;
+    recorder_put(self, CHANNEL_EPOCH, 0);
+}
+
+/* Counts an event of a thread or process that has no ring. */
+static void event_lost(const struct recorder_call *call)
+{
+    uint32_t process = atomic_load_explicit(&recorder.process, memory_order_relaxed);
+    if (call->kind != CHANNEL_RESIZE_BEGIN)
+        atomic_fetch_add_explicit(&recorder.channel->processes[process].no_ring, 1, memory_order_relaxed);
+}
+
+/* Follows a fork: this process is new, and only this thread is in it, or threads made since. */
 static bool fork_follow(void)
 {
     struct channel *channel = recorder.channel;
+    int pid = (int)syscall(SYS_getpid), before = atomic_load_explicit(&recorder.pid, memory_order_relaxed);
+    if (before == pid || !atomic_compare_exchange_strong(&recorder.pid, &before, pid)) {
+        /* Another thread is at it, or has found that there are too many processes. */
+        for (int i = 0; i < 1000 && !atomic_load_explicit(&recorder_page->generation, memory_order_acquire); i++)
+            sched_yield();
+        return atomic_load_explicit(&recorder_page->generation, memory_order_acquire) != 0;
+    }
     uint32_t parent = atomic_load_explicit(&recorder.process, memory_order_relaxed);
     uint32_t process = process_register(channel, parent, false);
     if (process == CHANNEL_PROCESSES)
         return false;
     atomic_store_explicit(&recorder.process, process, memory_order_relaxed);
-    atomic_store_explicit(&recorder.pid, channel->processes[process].pid, memory_order_relaxed);
+    modules_fork(process);
+    generation_advance();
     return true;
 }
 
@@ -492,16 +569,16 @@ static void sample(struct recorder_thread *self, const struct recorder_call *cal
     self->ring->sampled_events++;
 }
 
-#define NO_RING_RETRY 4096u /* events between two tries to claim a ring */
+#define NO_RING_RETRY       4096u /* events between two tries to claim a ring */
+#define RING_CLAIM_ATTEMPTS 200   /* of some milliseconds each, for the first event of a thread */
 
 /* Makes this thread ready for the generation. False: this event goes unrecorded. */
-static bool thread_ready(struct recorder_thread *self, uint64_t generation)
+static bool thread_ready(struct recorder_thread *self, uint64_t generation, const struct recorder_call *call)
 {
     if (!self->ring) {
-        bool retry = self->mode != RECORDER_NO_RING || ++self->dropped % NO_RING_RETRY == 0;
-        if (!retry || !ring_claim(self)) {
-            uint32_t process = atomic_load_explicit(&recorder.process, memory_order_relaxed);
-            atomic_fetch_add_explicit(&recorder.channel->processes[process].no_ring, 1, memory_order_relaxed);
+        bool first = self->mode != RECORDER_NO_RING;
+        if (!ring_claim(self, first ? RING_CLAIM_ATTEMPTS : 1)) {
+            event_lost(call);
             self->mode = RECORDER_NO_RING;
             return false;
         }
@@ -513,67 +590,100 @@ static bool thread_ready(struct recorder_thread *self, uint64_t generation)
     return true;
 }
 
-static void slow(const struct recorder_call *call)
+/* Records the event of a thread that is marked busy. Returns what its generation becomes. */
+static uint64_t record(struct recorder_thread *self, const struct recorder_call *call)
 {
-    struct recorder_thread *self = &recorder_self;
-    if (self->mode == RECORDER_INSIDE)
-        return;
-    if (self->generation & RECORDER_BUSY && !busy_abandoned(self->generation, call->key.sp)) {
-        if (self->nested_count < RECORDER_NESTED_MAX) {
-            self->nested->calls[self->nested_count++] = *call;
-            self->generation |= RECORDER_NESTED;
-        }
-        return;
-    }
     uint64_t generation = atomic_load_explicit(&recorder_page->generation, memory_order_acquire);
     if (!generation) {
         recorder_attach();
         if (!recorder.channel || atomic_load_explicit(&recorder.attach, memory_order_acquire) != 2)
-            return;
+            return RECORDER_SLOW;
         generation = atomic_load_explicit(&recorder_page->generation, memory_order_acquire);
         if (!generation) {
-            *self = (struct recorder_thread){.generation = RECORDER_SLOW};
-            if (!fork_follow())
-                return;
-            generation_advance();
+            uint64_t busy = self->generation;
+            *self = (struct recorder_thread){.generation = busy};
+            if (!fork_follow()) {
+                event_lost(call);
+                return RECORDER_SLOW;
+            }
             generation = atomic_load_explicit(&recorder_page->generation, memory_order_acquire);
         }
     }
-    if (atomic_load_explicit(&recorder.channel->closed, memory_order_relaxed) || !thread_ready(self, generation))
-        return;
+    if (!thread_ready(self, generation, call))
+        return RECORDER_SLOW;
     uint32_t mode = self->mode;
-    if (mode == RECORDER_DROPPING) {
-        if (self->head + CHANNEL_CHECKPOINT > room_end(self)) {
-            self->dropped++;
-            self->generation = RECORDER_SLOW;
-            return;
-        }
-        recorder_put(self, CHANNEL_DROPPED, self->dropped);
-        self->dropped = 0;
+    if (mode == RECORDER_DROPPING && self->head + CHANNEL_CHECKPOINT > room_end(self)) {
+        event_drop(self, call);
+        return RECORDER_SLOW;
     }
     self->mode = RECORDER_PLAIN;
-    self->ready = generation;
     limit_set(self);
-    self->generation = call->key.sp | RECORDER_BUSY;
-    atomic_signal_fence(memory_order_seq_cst);
+    bool oracle = recorder.channel->flags & CHANNEL_ORACLE;
     if (call->kind == CHANNEL_RESIZE_BEGIN)
-        recorder_unit_long(self, call, self->last_ticks, TRACE_NO_STACK);
+        recorder_unit(self, call->kind, call->address, 0, channel_ticks(), TRACE_NO_STACK);
+    else if (oracle)
+        oracle_check(self, &call->key, recorder_event(self, call->kind, call->address, call->size, &call->key));
     else if (mode == RECORDER_SAMPLE)
         sample(self, call);
-    else if (recorder.channel->flags & CHANNEL_ORACLE)
-        oracle_check(self, &call->key, recorder_event(self, call->kind, call->address, call->size, &call->key));
     else
         recorder_event(self, call->kind, call->address, call->size, &call->key);
+    if (self->head >= self->limit) {
+        recorder_checkpoint(self);
+        return RECORDER_SLOW;
+    }
+    return oracle ? RECORDER_SLOW : generation;
+}
+
+static void slow(struct recorder_thread *self, const struct recorder_call *call)
+{
+    for (;;) {
+        uint64_t mark = self->generation;
+        if (mark & RECORDER_BUSY) {
+            if (!busy_abandoned(mark, call->key.sp)) {
+                nested_add(self, call);
+                return;
+            }
+            event_abandon(self);
+        }
+        self->generation = call->key.sp | RECORDER_BUSY;
+        atomic_signal_fence(memory_order_seq_cst);
+        /* In a forked child the ring is the parent's. */
+        if (!atomic_load_explicit(&recorder_page->generation, memory_order_relaxed) || !room_wanted(self))
+            break;
+        /* Not busy meanwhile: handlers that come then wait, too, for room of their own. */
+        self->generation = RECORDER_SLOW;
+        atomic_signal_fence(memory_order_seq_cst);
+        if (!room_wait(self))
+            return;
+    }
+    uint64_t after = record(self, call);
     atomic_signal_fence(memory_order_seq_cst);
-    recorder_nested_flush(self);
-    if (self->mode == RECORDER_PLAIN && recorder.channel->flags & CHANNEL_ORACLE)
-        self->ready = RECORDER_SLOW;
-    self->generation = self->ready;
+    self->generation = after;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&self->nested_count, memory_order_relaxed))
+        recorder_nested_flush(self);
 }
 
 void recorder_slow(const struct recorder_call *call)
 {
+    struct recorder_thread *self = &recorder_self;
+    const struct channel *channel = recorder.channel;
+    if (atomic_load_explicit(&recorder.attach, memory_order_acquire) == 2 &&
+        (!channel || atomic_load_explicit(&channel->closed, memory_order_relaxed)))
+        return;
     int saved_errno = errno;
-    slow(call);
+    bool forked = !atomic_load_explicit(&recorder_page->generation, memory_order_relaxed);
+    if (self->generation & RECORDER_BUSY || (self->ring && !forked)) {
+        slow(self, call);
+    } else if (self->mode == RECORDER_NO_RING && !forked && ++self->misses % NO_RING_RETRY) {
+        event_lost(call);
+    } else {
+        /* The first event of a thread: handlers have no place yet to leave theirs. */
+        const uint64_t all = UINT64_MAX;
+        uint64_t before;
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+        slow(self, call);
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    }
     errno = saved_errno;
 }

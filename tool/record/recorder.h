@@ -27,37 +27,33 @@ enum recorder_mode {
     RECORDER_ORACLE,   /* every event's stack is compared with a full unwind (tests) */
     RECORDER_DROPPING, /* the ring was full (lossy): events are counted until there is room */
     RECORDER_NO_RING,  /* no ring was free */
-    RECORDER_INSIDE,   /* an entry point that records for itself calls others: they do not count */
 };
 
 struct recorder_nested;
 
-/* Owner only. Small, since it takes static TLS space of every thread. */
+/* Owner only, signal handlers of the owner included. Small, since it takes static TLS space of every thread. */
 struct recorder_thread {
-    /* == page generation: ready. RECORDER_SLOW: the mode says why not. While an event is being recorded:
-     * RECORDER_BUSY | the address of its frame, so that a signal handler that allocates sees it;
-     * | RECORDER_NESTED: one did. */
-    uint64_t generation;
+    /* == page generation: ready. RECORDER_SLOW: the mode says why not. RECORDER_BUSY | the stack pointer of
+     * the entry point's caller: an event is being recorded, so a call now comes from a signal handler. */
+    _Alignas(64) uint64_t generation;
     struct channel_unit *units;
     struct channel_ring *ring;
     struct stack_table *table;
     uint64_t head;       /* units written */
     uint64_t limit;      /* head at which to stop for a checkpoint */
     uint64_t last_ticks;
-    uint64_t misses;
-    uint64_t dropped;
-    uint64_t ready;      /* what generation becomes after the event */
-    uint64_t seen;       /* the generation that the table is good for */
     uint64_t sp_mask;    /* 0: return addresses alone are recorded (CHANNEL_SITE); else all ones */
+    /* Calls waiting in `nested`: added by signal handlers, taken back to 0 by who they interrupted. */
+    _Atomic uint32_t nested_count;
     uint32_t mode;       /* enum recorder_mode */
-    uint32_t nested_count; /* calls waiting in `nested` */
-    struct recorder_nested *nested;
+    struct recorder_nested *nested; /* NULL: no ring yet */
+    uint64_t misses;     /* without a ring: events since the last try to claim one */
+    uint64_t seen;       /* the generation that the table is good for */
 };
 
-/* Generations are even and small, so none of these is one. */
-#define RECORDER_SLOW   1u
-#define RECORDER_NESTED 1u
-#define RECORDER_BUSY   (UINT64_C(1) << 63)
+/* Generations are even and small, so neither of these is one. */
+#define RECORDER_SLOW 1u
+#define RECORDER_BUSY (UINT64_C(1) << 63)
 
 struct recorder_call {
     uint64_t address, size;
@@ -65,7 +61,7 @@ struct recorder_call {
     uint32_t kind; /* enum channel_kind */
 };
 
-#define RECORDER_NESTED_MAX 64u
+#define RECORDER_NESTED_MAX 256u
 
 /* Calls of signal handlers that interrupted the recording of another; kept per thread, in its table's mapping. */
 struct recorder_nested {
@@ -78,6 +74,9 @@ extern struct recorder_page *recorder_page __attribute__((visibility("hidden")))
 /* First call in the process: finds the channel and attaches. Later calls do nothing. */
 void recorder_attach(void);
 
+/* Once, with the constructors: attaches, and tidies the environment of programs that are not recorded. */
+void recorder_start(void);
+
 /* Records by the slow path; everything the fast path does not: attach, claim a ring, follow a fork,
  * take a nested call, time a sample. */
 void recorder_slow(const struct recorder_call *call);
@@ -87,12 +86,17 @@ void recorder_checkpoint(struct recorder_thread *self);
 
 uint32_t recorder_stack_miss(struct recorder_thread *self, const struct stack_key *key);
 void recorder_unit_long(struct recorder_thread *self, const struct recorder_call *call, uint64_t ticks, uint32_t node);
+
+/* Records what signal handlers left in `nested`. For the owner, while no event is being recorded. */
 void recorder_nested_flush(struct recorder_thread *self);
 
 /* A module is about to be, or was just unloaded. */
 void recorder_forget_code(void);
 
-#define RECORDER_SLACK 16u /* units that may be written past the limit before the next checkpoint */
+/* Units that one event may write past the limit before the next checkpoint: the nodes of a whole stack, and
+ * the calls of handlers that interrupted it. So nothing has to wait for room in the middle of a record. */
+#define RECORDER_SLACK 2048u
+_Static_assert(2 * STACK_DEPTH_MAX + 4 * RECORDER_NESTED_MAX + 16 <= RECORDER_SLACK, "an event fits into the slack");
 
 /* Appends one unit. There is room: limits leave RECORDER_SLACK units. */
 static inline void recorder_put(struct recorder_thread *self, uint64_t w0, uint64_t w1)
@@ -103,6 +107,27 @@ static inline void recorder_put(struct recorder_thread *self, uint64_t w0, uint6
     self->head++;
 }
 
+/* Release: pairs with the collector's acquire; it then sees the units below head. */
+static inline void recorder_publish(struct recorder_thread *self)
+{
+    atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
+}
+
+/* Writes the unit of an event and publishes it; `ticks` was read when it happened. */
+static inline __attribute__((always_inline)) void recorder_unit(struct recorder_thread *self, uint32_t kind,
+                                                                uint64_t address, uint64_t size,
+                                                                uint64_t ticks, uint32_t node)
+{
+    uint64_t dt = (ticks - self->last_ticks) >> CHANNEL_DT_SHIFT;
+    if (__builtin_expect(dt > CHANNEL_DT_MAX || size > UINT32_MAX, 0)) {
+        const struct recorder_call call = {.address = address, .size = size, .kind = kind};
+        recorder_unit_long(self, &call, ticks, node);
+    } else {
+        self->last_ticks += dt << CHANNEL_DT_SHIFT;
+        recorder_put(self, channel_w0(kind, dt, address), size | (uint64_t)node << 32);
+    }
+    recorder_publish(self);
+}
 
 /* The body of recording one event on a ready thread. Publishes it. Returns the node of its stack. */
 static inline __attribute__((always_inline)) uint32_t recorder_event(struct recorder_thread *self, uint32_t kind,
@@ -112,34 +137,32 @@ static inline __attribute__((always_inline)) uint32_t recorder_event(struct reco
     uint32_t node;
     /* First, since reading the counter takes as long as the rest and overlaps with it. */
     uint64_t ticks = channel_ticks();
+    if (kind == CHANNEL_RESIZE_BEGIN) {
+        recorder_unit(self, kind, address, 0, ticks, 0); /* its end brings the stack */
+        return 0;
+    }
     const struct stack_key state = {key->sp & self->sp_mask, key->ra, key->rbp};
     const struct stack_entry *entry = stack_table_next(self->table, &state);
     if (__builtin_expect(entry != NULL, 1))
         node = entry->node;
     else
         node = recorder_stack_miss(self, &state);
-    uint64_t dt = (ticks - self->last_ticks) >> CHANNEL_DT_SHIFT;
-    if (__builtin_expect(dt > CHANNEL_DT_MAX || size > UINT32_MAX, 0)) {
-        const struct recorder_call call = {address, size, *key, kind};
-        recorder_unit_long(self, &call, ticks, node);
-    } else {
-        self->last_ticks += dt << CHANNEL_DT_SHIFT;
-        recorder_put(self, channel_w0(kind, dt, address), size | (uint64_t)node << 32);
-    }
-    /* Release: pairs with the collector's acquire; it then sees the units below head. */
-    atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
-    if (__builtin_expect(self->head >= self->limit, 0))
-        recorder_checkpoint(self);
+    recorder_unit(self, kind, address, size, ticks, node);
     return node;
 }
 
-/* Records one event; `key` is the state of the frame that called the entry point. */
+/*
+ * Records one event; `key` is the state of the frame that called the entry point. A signal handler may come
+ * in between any two instructions and allocate itself:
+ *   before busy is stored  it records its events whole, and leaves the thread ready or slow;
+ *   until it is taken back it leaves them in `nested`, and the count is looked at only afterwards.
+ */
 static inline __attribute__((always_inline)) void recorder_record(uint32_t kind, uint64_t address, uint64_t size,
                                                                   struct stack_key key)
 {
     struct recorder_thread *self = &recorder_self;
-    if (__builtin_expect(
-            self->generation != atomic_load_explicit(&recorder_page->generation, memory_order_relaxed), 0)) {
+    uint64_t generation = atomic_load_explicit(&recorder_page->generation, memory_order_relaxed);
+    if (__builtin_expect(self->generation != generation, 0)) {
         const struct recorder_call call = {address, size, key, kind};
         recorder_slow(&call);
         return;
@@ -148,21 +171,12 @@ static inline __attribute__((always_inline)) void recorder_record(uint32_t kind,
     atomic_signal_fence(memory_order_seq_cst);
     recorder_event(self, kind, address, size, &key);
     atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(self->generation != (key.sp | RECORDER_BUSY), 0))
-        recorder_nested_flush(self);
-    self->generation = self->ready;
-}
-
-/* Notes that a resize of this block begins: no stack, no time, its end brings both. */
-static inline __attribute__((always_inline)) void recorder_resize_begin(uint64_t address)
-{
-    struct recorder_thread *self = &recorder_self;
-    if (__builtin_expect(
-            self->generation != atomic_load_explicit(&recorder_page->generation, memory_order_relaxed), 0)) {
-        const struct recorder_call call = {.address = address, .kind = CHANNEL_RESIZE_BEGIN};
-        recorder_slow(&call);
-        return;
+    if (__builtin_expect(self->head >= self->limit, 0)) {
+        recorder_checkpoint(self);
+        generation = RECORDER_SLOW;
     }
-    recorder_put(self, channel_w0(CHANNEL_RESIZE_BEGIN, 0, address), 0);
-    atomic_store_explicit(&self->ring->head, self->head, memory_order_release);
+    self->generation = generation;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(atomic_load_explicit(&self->nested_count, memory_order_relaxed) != 0, 0))
+        recorder_nested_flush(self);
 }

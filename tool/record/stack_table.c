@@ -90,6 +90,16 @@ static bool cell_add(struct stack_entry *entry, uint64_t address, uint64_t value
     return true;
 }
 
+/* Notes where the caller of the entry's frame lies. */
+static void frame_learn(struct stack_table *table, const struct stack_entry *entry, const struct stack_step *caller)
+{
+    struct stack_frame *frame = &table->frames[stack_frame_index(entry->ra)];
+    uint64_t slot = caller->slot - entry->sp, rise = caller->sp - entry->sp;
+    /* Never replaced: where a state is looked up must not change under it. */
+    if (!frame->ra && slot <= UINT32_MAX && rise <= UINT32_MAX)
+        *frame = (struct stack_frame){entry->ra, (uint32_t)slot, (uint32_t)rise};
+}
+
 /*
  * The entry for steps[0], whose caller is steps[1] (NULL: it has none), which `outer` proves from there
  * on (NULL only if there is no caller). Returns NULL when the step cannot be proven by cells.
@@ -129,10 +139,8 @@ static struct stack_entry *entry_make(struct stack_table *table, const struct st
             made.outer_stamp = outer->stamp;
         }
     }
-    /* Never replaced: where a state is looked up must not change under it. */
-    struct stack_frame *frame = &table->frames[stack_frame_index(made.ra)];
-    if (caller && !frame->ra && !step->needs_rbp && !step->deref_at)
-        *frame = (struct stack_frame){made.ra, caller->slot - made.sp};
+    if (caller && !step->needs_rbp && !step->deref_at)
+        frame_learn(table, &made, caller);
     struct stack_entry *entry = entry_take(table, made.sp, made.ra);
     if (below_cut && made.depth < DEPTH_LEAST)
         made.ra = 0; /* no state has this: only the entries inside it lead here */
@@ -153,7 +161,9 @@ uint32_t stack_table_miss(struct stack_table *table, const struct stack_key *key
     uint32_t depth_max = STACK_DEPTH_MAX - 1;
     for (;;) {
         if (count && !frame.exact_pc) {
-            const struct stack_key state = {frame.sp, frame.pc, frame.saved[UNWIND_FRAME]};
+            /* A frame pointer that is not known must not pass for one that an entry wants. */
+            bool lost = frame.lost >> UNWIND_FRAME & 1;
+            const struct stack_key state = {frame.sp, frame.pc, lost ? UINT64_MAX : frame.saved[UNWIND_FRAME]};
             outer = stack_table_find(table, &state, STACK_DEPTH_MAX - count);
             if (outer) {
                 /* Only what the cells of the inner entries rest on. */

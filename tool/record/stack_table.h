@@ -73,10 +73,10 @@ struct stack_step {
 #define STACK_FRAMES      8192u
 #define STACK_HASH_LEVELS 3u
 
-/* How far above sp the caller's return address lies, at return addresses where that is a constant. */
+/* How far above sp the caller's return address and its sp lie, at return addresses where that is constant. */
 struct stack_frame {
     uint64_t ra; /* 0: empty */
-    uint64_t offset;
+    uint32_t slot, rise;
 };
 
 struct stack_table {
@@ -135,8 +135,8 @@ static inline uint64_t stack_hash(const struct stack_table *table, uint64_t sp, 
         const struct stack_frame *frame = &table->frames[stack_frame_index(ra)];
         if (frame->ra != ra)
             break;
-        ra = *(const uint64_t *)(uintptr_t)(sp + frame->offset);
-        sp += frame->offset + sizeof ra;
+        ra = *(const uint64_t *)(uintptr_t)(sp + frame->slot);
+        sp += frame->rise;
         hash = (hash ^ hash >> 32 ^ ra) * 0xbf58476d1ce4e5b9ULL;
     }
     return hash ^ hash >> 29;
