@@ -73,6 +73,7 @@ class Tally:
         self.events = collections.Counter()  # (kind, call, size)
         self.elsewhere = {}                  # size: count
         self.end = self.oracle = self.broken = None
+        self.implied_frees = 0
         for line in pathlib.Path(path).read_text().splitlines():
             row = json.loads(line)
             if "kind" in row:
@@ -85,6 +86,7 @@ class Tally:
                 self.processes.append(row)
             else:
                 self.end = row.get("end", self.end)
+                self.implied_frees = row.get("implied_frees", self.implied_frees)
                 self.oracle = row.get("oracle", self.oracle)
                 self.broken = row.get("broken", self.broken)
 

@@ -113,6 +113,7 @@ int main(int argc, char **argv)
         return 2;
     }
     tally_print(tally, stacks, out);
+    fprintf(out, "{\"implied_frees\": %" PRIu64 "}\n", result.implied_frees);
     if (options.oracle)
         fprintf(out,
                 "{\"oracle\": {\"checked\": %" PRIu64 ", \"wrong\": %" PRIu64
