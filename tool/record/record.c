@@ -88,6 +88,7 @@ struct run {
     struct collector *collector;
     pid_t child;
     bool child_ended;
+    bool childless; /* as orphans of the program come to us, nothing that it started runs any more */
     uint64_t start_ns, program_cpu_ns;
 };
 
@@ -104,6 +105,7 @@ static void reap(struct run *run)
             run->result->exit_status = status;
         }
     }
+    run->childless = pid < 0 && errno == ECHILD;
 }
 
 /* Ends the program: asks first, then insists. */
@@ -126,7 +128,7 @@ static int collect(struct run *run)
         if (now >= next_ns || read == 0) {
             reap(run);
             if (run->child_ended && (read == 0 || interrupted) &&
-                (interrupted || run->result->timed_out || !collector_running(run->collector)))
+                (interrupted || run->result->timed_out || run->childless || !collector_running(run->collector)))
                 return 0;
         }
         if (collector_retire_wanted(run->collector))
