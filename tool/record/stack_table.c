@@ -27,6 +27,21 @@ static void frame_begin(struct unwind_frame *frame, const struct stack_key *key)
     frame->lost = ((1u << UNWIND_SAVED) - 1) & ~(1u << UNWIND_FRAME);
 }
 
+/*
+ * Where a frame's node says it lies. It has to follow from the state (sp, pc), by which entries are found: where
+ * the callee saves the return address below its own locals (aarch64), the cell itself does not.
+ */
+static uint64_t node_slot(uint64_t sp, uint64_t slot)
+{
+#if defined(__x86_64__)
+    (void)sp;
+    return slot;
+#else
+    (void)slot;
+    return sp - sizeof(uint64_t);
+#endif
+}
+
 /* Steps frame to its caller and notes in *step what proves it. */
 static enum unwind_end step_up(struct unwind_frame *frame, struct stack_step *step)
 {
@@ -194,7 +209,8 @@ uint32_t stack_table_miss(struct stack_table *table, const struct stack_key *key
     const struct stack_step *caller = outer ? &steps[count] : NULL;
     for (uint32_t i = count; i-- > 0;) {
         uint32_t id = ++table->last_node;
-        out->node(out->context, id, node, caller ? 0 : flags, steps[i].module, steps[i].slot, steps[i].pc);
+        out->node(out->context, id, node, caller ? 0 : flags, steps[i].module,
+                  node_slot(steps[i].sp, steps[i].slot), steps[i].pc);
         node = id;
         above = entry_make(table, &steps[i], caller, above, node, below_cut);
         caller = &steps[i];
@@ -225,7 +241,7 @@ uint32_t stack_unwind(const struct stack_key *key, uint64_t *ret_slots, uint64_t
     frame_begin(&frame, key);
     uint32_t depth = 0;
     while (depth < max) {
-        ret_slots[depth] = frame.slot;
+        ret_slots[depth] = node_slot(frame.sp, frame.slot);
         ret_addresses[depth++] = frame.pc;
         if (step_up(&frame, &step) != UNWIND_STEP)
             break;
