@@ -59,7 +59,7 @@ static void resolve(void *context, uint32_t module, uint64_t address, struct ana
     struct advice *advice = context;
     struct symbols_function function;
     symbols_function(advice->symbols, module, address, &function);
-    *ret_frame = (struct analyse_frame){function.id, function.wrapper, function.system};
+    *ret_frame = (struct analyse_frame){function.id, function.wrapper, function.system, function.named};
     if (!advice->request || strcmp(function.name, advice->request) || advice->request_count == REQUESTS_MAX)
         return;
     for (size_t i = 0; i < advice->request_count; i++)
@@ -287,7 +287,8 @@ int advice_finish(struct advice *advice, const struct verdict_thresholds *thresh
         status = site_fill(advice, facts[i], site);
         advice->site_count = i + 1;
         size_t size = (size_t)facts[i]->size.p50;
-        site->cost = (struct verdict_cost){cost_malloc_pair_ns(&prices, size), cost_pool_pair_ns(&prices, size), false, {0, 0}};
+        site->cost = (struct verdict_cost){cost_malloc_live_ns(&prices, size, facts[i]->live_peak),
+                                           cost_pool_pair_ns(&prices, size), false, {0, 0}};
         site->verdict = &advice->verdicts[i];
         inputs[i] = (struct verdict_input){facts[i], i, site->names, site->cost};
     }
