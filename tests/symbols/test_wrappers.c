@@ -79,6 +79,7 @@ static const char *const wrappers[] = {"malloc",
                                        "std::make_shared<Foo, int>",
                                        "std::vector<int>::_M_realloc_insert<int>",
                                        "std::string::_M_mutate",
+                                       "alloc::vec::Vec<T>::push",
                                        "std::string::reserve",
                                        "std::pmr::monotonic_buffer_resource::do_allocate"};
 
@@ -130,8 +131,7 @@ static const char *const sites[] = {"main",
                                     "new_fd_bitmap",
                                     "operator new_thing",
                                     "shop::allocate",
-                                    "std::allocator<int>::construct",
-                                    "alloc::vec::Vec<T>::push"};
+                                    "allocate::vec"};
 
 static void check_table(void)
 {
