@@ -143,6 +143,9 @@ static int advise_program(struct advise *advise, struct advice *advice, char **c
     advise->recording.options.command = command;
     if (command_recording_run(advise->globals, &advise->recording, sinks, sink_count, &result))
         return EXIT_PROBLEM;
+    if (!result.end.events)
+        return command_error("%s allocated nothing: there is nothing to judge (if it starts other programs, try --children)",
+                             command[0]);
     char ended[96] = "";
     const char *notes[3] = {NULL};
     if (result.timed_out)

@@ -580,6 +580,7 @@ int64_t collector_drain(struct collector *collector, bool final)
         if (stream->tail < stream->head)
             ready[count++] = i;
     }
+    processes_update(collector);
     modules_update(collector);
     uint64_t read = 0;
     if (count == 1 && active == 1)
@@ -645,6 +646,13 @@ uint32_t collector_running(const struct collector *collector)
     for (uint32_t i = 0; i < collector->process_count; i++)
         running += !process_gone(collector, i);
     return running;
+}
+
+void collector_signal(const struct collector *collector, int number)
+{
+    for (uint32_t i = 0; i < collector->process_count; i++)
+        if (!process_gone(collector, i))
+            kill(collector->channel->processes[i].pid, number);
 }
 
 void collector_retire(struct collector *collector)

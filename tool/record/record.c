@@ -105,11 +105,20 @@ static void reap(struct run *run)
     }
 }
 
-/* Ends the program: asks first, then insists. */
+/* Sends the signal to the program and to what it started; orphans of its are our children by now. */
 static void stop(const struct run *run, int number)
 {
     if (!run->child_ended)
         kill(run->child, number);
+    collector_signal(run->collector, number);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *children = fopen(path, "re");
+    int pid;
+    while (children && fscanf(children, "%d", &pid) == 1)
+        kill(pid, number);
+    if (children)
+        fclose(children);
 }
 
 static int collect(struct run *run)
@@ -139,9 +148,9 @@ static int collect(struct run *run)
             }
             if (options->timeout_s > 0 && (double)(now - run->start_ns) * 1e-9 > options->timeout_s) {
                 stop(run, run->result->timed_out ? SIGKILL : SIGTERM);
-                run->result->timed_out = true;
-                if (run->child_ended)
+                if (run->result->timed_out && run->child_ended)
                     return 0;
+                run->result->timed_out = true;
             }
             /* A terminal sends ^C to the program itself; others get it from us, once. */
             if (interrupted && !killed) {
@@ -215,6 +224,8 @@ int record_run(const struct record_options *options, const struct trace_sink *co
         status = collect(&run);
         if (status)
             stop(&run, SIGTERM);
+        else if (result->timed_out || result->interrupted)
+            stop(&run, SIGKILL); /* what did not end with the program */
         int64_t rest = status ? 0 : collector_drain(run.collector, true);
         if (rest < 0)
             status = (int)rest;
@@ -227,8 +238,8 @@ int record_run(const struct record_options *options, const struct trace_sink *co
             status = collector_finish(run.collector, &result->end);
         if (!status && !result->end.processes) {
             snprintf(result->message, sizeof result->message,
-                     "%.300s: nothing was recorded: the program did not load the recorder (it cleared its environment, or "
-                     "started another program by itself: try --children)", target.path);
+                     "%.300s: nothing was recorded: the program did not load the recorder (was LD_PRELOAD taken out of its "
+                     "environment?)", target.path);
             status = -ENODATA;
         }
         struct collector_oracle oracle;

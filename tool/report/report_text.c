@@ -437,7 +437,7 @@ static void write_hints(const struct page *page, const size_t *rows, size_t coun
     if (!found)
         return;
     snprintf(text + used, sizeof text - used,
-             ": many small blocks are alive at once. Only a trial tells: poolwise try.");
+             ": many small blocks are alive at once. Only a trial can tell.");
     fputc('\n', page->stream);
     layout_fill(page->stream, text, 0, 4, page->style->width);
 }
