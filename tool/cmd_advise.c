@@ -121,6 +121,8 @@ static int report_print(const struct advise *advise, const struct report *report
     int status = advise->json ? report_json(report, stdout) : report_text(report, &style, stdout);
     if (!status && fflush(stdout))
         status = -errno;
+    if (status == -EPIPE)
+        return EXIT_PROBLEM; /* whoever reads has read enough, and needs no words */
     return status ? command_error("standard output: %s", strerror(-status)) : EXIT_DONE;
 }
 

@@ -141,8 +141,10 @@ static struct figure size_figure(const struct analyse_site *site, bool range)
         return (struct figure){FIGURE_UNKNOWN};
     if (!range || site->size.min == site->size.max)
         return figure_bytes(site->size.min == site->size.max ? site->size.max : site->size.p50);
-    snprintf(figure.text, sizeof figure.text, "%.16s" FIGURE_UNKNOWN "%.16s",
-             figure_bytes(site->size.min).text, figure_bytes(site->size.max).text);
+    struct figure low = figure_bytes(site->size.min), high = figure_bytes(site->size.max);
+    if (!strcmp(low.text, high.text))
+        return high;
+    snprintf(figure.text, sizeof figure.text, "%.16s" FIGURE_UNKNOWN "%.16s", low.text, high.text);
     return figure;
 }
 
