@@ -74,6 +74,8 @@ static void child_exec(const struct record_options *options, const char *preload
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
+    if (options->stdout_to_stderr)
+        dup2(STDERR_FILENO, STDOUT_FILENO);
     execvp(options->command[0], options->command);
     int error = errno;
     if (write(error_fd, &error, sizeof error) < 0)
