@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an event of a trace costs: CPU time of writing it, and of reading it back, on the stream of a
- * recording given (its first EVENTS events; they are held in memory while writing is timed).
+ * What an event of a trace costs: CPU time of writing it, and of reading it back, on the stream of
+ * a recording given (its first EVENTS events; they are held in memory while writing is timed).
  *
  *     trace_rate TRACE [EVENTS [RUNS]]
  *
@@ -149,7 +149,8 @@ static int push(const struct stream *stream, const struct trace_sink *sink)
         size_t at = steps[i].at;
         switch (steps[i].kind) {
         case STEP_PROCESS:
-            status = sink->process(sink->context, (struct trace_process *)stream->processes.data + at);
+            status =
+                sink->process(sink->context, (struct trace_process *)stream->processes.data + at);
             break;
         case STEP_MODULE:
             status = sink->module(sink->context, (struct trace_module *)stream->modules.data + at);
@@ -180,7 +181,7 @@ int main(int argc, char **argv)
     size_t runs = argc > 3 ? strtoull(argv[3], NULL, 10) : 5;
     if (!runs || runs > RUNS_MAX)
         runs = RUNS_MAX;
-    struct trace_sink taker = {&stream,     take_process, take_module, take_thread,
+    struct trace_sink taker = {&stream,    take_process, take_module, take_thread,
                                take_nodes, take_events,  NULL};
     const struct trace_sink *sinks[] = {&taker};
     struct reader_result result;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For libFuzzer: the first byte says whether the rest is a trace as it is or one to be packed first.
- * Built as `fuzz_trace_reader` where clang is; `fuzz_trace_reader -malloc_limit_mb=100 FOLDER`.
+ * For libFuzzer: the first byte says whether the rest is a trace as it is or one to be packed
+ * first. Built as `fuzz_trace_reader` where clang is; `fuzz_trace_reader -malloc_limit_mb=100
+ * FOLDER`.
  */
 #include <stdlib.h>
 

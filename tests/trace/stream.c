@@ -28,8 +28,8 @@ struct stream {
 #define PUSH(stream, member, ...)                                                                  \
     do {                                                                                           \
         for (size_t sink = 0; sink < (stream)->sink_count && !(stream)->status; sink++)            \
-            (stream)->status = (stream)->sinks[sink]->member((stream)->sinks[sink]->context,       \
-                                                             __VA_ARGS__);                         \
+            (stream)->status =                                                                     \
+                (stream)->sinks[sink]->member((stream)->sinks[sink]->context, __VA_ARGS__);        \
     } while (0)
 
 uint64_t stream_random(uint64_t *state)
@@ -49,7 +49,8 @@ static uint32_t below(struct stream *stream, uint32_t limit)
 static void process_make(struct stream *stream)
 {
     struct trace_process process = {.id = stream->processes,
-                                    .parent = stream->processes ? below(stream, stream->processes) : 0,
+                                    .parent =
+                                        stream->processes ? below(stream, stream->processes) : 0,
                                     .pid = (int32_t)below(stream, 4000000),
                                     .program = below(stream, 4) ? "/usr/bin/program" : ""};
     stream->processes++;
@@ -174,8 +175,8 @@ static void event_free(struct stream *stream, struct trace_event *event)
         stream->end.unknown_frees++;
         return;
     }
-    size_t at = below(stream, 3) ? stream->live_count - 1
-                                 : below(stream, (uint32_t)stream->live_count);
+    size_t at =
+        below(stream, 3) ? stream->live_count - 1 : below(stream, (uint32_t)stream->live_count);
     event->block = stream->live[at];
     event->address = stream->addresses[event->block];
     stream->live[at] = stream->live[--stream->live_count];

@@ -10,10 +10,10 @@
 struct stream_options {
     uint64_t seed;
     size_t events;
-    size_t batch;         /* events pushed at once at most; 0: 4096 */
-    uint64_t pause_ns;    /* now and then, so that the writer closes blocks */
-    size_t pause_every;   /* events; 0: never */
-    int no_end;           /* the recording is cut: no end is pushed */
+    size_t batch;       /* events pushed at once at most; 0: 4096 */
+    uint64_t pause_ns;  /* now and then, so that the writer closes blocks */
+    size_t pause_every; /* events; 0: never */
+    int no_end;         /* the recording is cut: no end is pushed */
 };
 
 /* 0 or what a sink gave. */

@@ -154,8 +154,8 @@ static int on_end(void *context, const struct trace_end *end)
 void tape_init(struct tape *tape, bool keep)
 {
     *tape = (struct tape){.keep = keep};
-    tape->sink = (struct trace_sink){tape,     on_process, on_module, on_thread,
-                                     on_nodes, on_events,  on_end};
+    tape->sink =
+        (struct trace_sink){tape, on_process, on_module, on_thread, on_nodes, on_events, on_end};
 }
 
 void tape_done(struct tape *tape)

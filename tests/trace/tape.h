@@ -19,7 +19,7 @@ struct tape {
     struct tape_list thread_times, live; /* for the rules: uint64_t by thread, uint8_t by block */
     struct trace_end end;
     unsigned end_count;
-    bool keep;         /* else only the rules are checked, and events counted */
+    bool keep; /* else only the rules are checked, and events counted */
     size_t event_count;
     unsigned broken;   /* rules */
     char message[256]; /* the first one that was */
@@ -28,7 +28,7 @@ struct tape {
 void tape_init(struct tape *tape, bool keep);
 void tape_done(struct tape *tape);
 
-/* How many definitions and events are the same from the start on: the first `event_count` events and all of
- * the smaller number of each definition. Times of `written` count in steps of 16 ns. Prints the first
- * difference; whether there is none. */
+/* How many definitions and events are the same from the start on: the first `event_count` events
+ * and all of the smaller number of each definition. Times of `written` count in steps of 16 ns.
+ * Prints the first difference; whether there is none. */
 bool tape_same(const struct tape *written, const struct tape *read, size_t event_count);

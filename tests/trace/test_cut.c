@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A trace cut off anywhere gives a prefix of its events, says what is lost, and is not called complete. */
+/* A trace cut off anywhere gives a prefix of its events, says what is lost, and is not called
+ * complete. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

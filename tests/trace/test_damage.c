@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes changed, other files in a trace's place, other versions: refused or read up to there, in words. */
+/* Bytes changed, other files in a trace's place, other versions: refused or read up to there, in
+ * words. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -171,6 +172,29 @@ static void other_files(const struct file *file)
     }
 }
 
+/* What a sink gives stops the reading and comes back as it is, even where it looks like damage. */
+static int fail_events(void *context, const struct trace_event *events, size_t count)
+{
+    ++*(unsigned *)context;
+    return -EBADMSG;
+}
+
+static void sink_fails(const struct file *file)
+{
+    unsigned calls = 0;
+    struct tape read;
+    struct reader_result result;
+    tape_init(&read, true);
+    struct trace_sink failing = {.context = &calls, .events = fail_events};
+    const struct trace_sink *sinks[] = {&read.sink, &failing};
+    CHECK_EQUAL(reader_read(file->path, 0, UINT64_MAX, sinks, 2, &result), -EBADMSG);
+    CHECK_EQUAL(calls, 1);
+    CHECK_EQUAL(read.broken, 0);
+    CHECK_EQUAL(read.end_count, 0);
+    CHECK_EQUAL(strlen(result.message) > 0, true);
+    tape_done(&read);
+}
+
 struct feed {
     int fd;
     const unsigned char *data;
@@ -229,6 +253,7 @@ int main(void)
     CHECK_EQUAL(file_write(file.path, &small, &written), 0);
     from_pipe(&file, &written, 0);
     from_pipe(&file, &written, 10);
+    sink_fails(&file);
     every_byte(&file, &written);
     headers(&file);
     other_files(&file);

@@ -19,8 +19,9 @@ static int dump_process(void *context, const struct trace_process *process)
 
 static int dump_module(void *context, const struct trace_module *module)
 {
-    fprintf(context, "module %" PRIu32 " process %" PRIu32 " bias %#" PRIx64 " at %#" PRIx64
-            " to %#" PRIx64 " path of %zu bytes \"%.40s\" build id ",
+    fprintf(context,
+            "module %" PRIu32 " process %" PRIu32 " bias %#" PRIx64 " at %#" PRIx64 " to %#" PRIx64
+            " path of %zu bytes \"%.40s\" build id ",
             module->id, module->process, module->bias, module->start, module->end,
             strlen(module->path), module->path);
     for (uint32_t i = 0; i < module->build_id_size; i++)
@@ -39,7 +40,8 @@ static int dump_thread(void *context, const struct trace_thread *thread)
 static int dump_nodes(void *context, const struct trace_node *nodes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        fprintf(context, "node %" PRIu32 " parent %" PRIu32 " thread %" PRIu32 " module %" PRId32
+        fprintf(context,
+                "node %" PRIu32 " parent %" PRIu32 " thread %" PRIu32 " module %" PRId32
                 " flags %" PRIu32 " slot %#" PRIx64 " address %#" PRIx64 "\n",
                 nodes[i].id, nodes[i].parent, nodes[i].thread, (int32_t)nodes[i].module,
                 nodes[i].flags, nodes[i].slot, nodes[i].address);
@@ -49,7 +51,8 @@ static int dump_nodes(void *context, const struct trace_node *nodes, size_t coun
 static int dump_events(void *context, const struct trace_event *events, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        fprintf(context, "event %" PRIu64 " kind %u call %u thread %" PRIu32 " stack %" PRIu32
+        fprintf(context,
+                "event %" PRIu64 " kind %u call %u thread %" PRIu32 " stack %" PRIu32
                 " block %" PRId32 " size %" PRIu64 " address %#" PRIx64 "\n",
                 events[i].time_ns, events[i].kind, events[i].call, events[i].thread,
                 events[i].stack, (int32_t)events[i].block, events[i].size, events[i].address);
@@ -58,7 +61,8 @@ static int dump_events(void *context, const struct trace_event *events, size_t c
 
 static int dump_end(void *context, const struct trace_end *end)
 {
-    fprintf(context, "end wall %" PRIu64 " cpu %" PRIu64 " events %" PRIu64 " allocations %" PRIu64
+    fprintf(context,
+            "end wall %" PRIu64 " cpu %" PRIu64 " events %" PRIu64 " allocations %" PRIu64
             " frees %" PRIu64 " reallocs %" PRIu64 " unknown %" PRIu64 " dropped %" PRIu64
             " lost threads %" PRIu64 " recording %" PRIu64 " hits %" PRIu64 " status %" PRId32
             " threads %" PRIu32 " processes %" PRIu32 "\n",

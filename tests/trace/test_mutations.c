@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whatever the bytes of a trace are, the reader gives only streams that keep the rules of trace.h, and a
- * header cannot make it take memory that the file does not fill. The changes are always the same ones.
+ * Whatever the bytes of a trace are, the reader gives only streams that keep the rules of trace.h,
+ * and a header cannot make it take memory that the file does not fill. The changes are always the
+ * same ones.
  */
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -71,8 +72,8 @@ static void mutations(void)
             got = pack_try(changed, left);
         } else {
             memcpy(changed, plain, plain_size);
-            size_t left = bytes_change(changed, plain_size, plain, sizeof(struct format_header),
-                                       &random);
+            size_t left =
+                bytes_change(changed, plain_size, plain, sizeof(struct format_header), &random);
             size_t packed_size;
             unsigned char *packed = pack_close(changed, left, &packed_size);
             got = pack_try(packed, packed_size);
@@ -91,7 +92,8 @@ static void mutations(void)
     file_close(&file);
 }
 
-/* A header that promises `definition_bytes` and the like, over a file that holds next to nothing. */
+/* A header that promises `definition_bytes` and the like, over a file that holds next to nothing.
+ */
 static void promises(const struct format_block *promise, const void *part, size_t part_size)
 {
     unsigned char data[1024] = {0};

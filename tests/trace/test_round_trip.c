@@ -99,8 +99,13 @@ static void large_definitions(void)
 
 int main(void)
 {
-    static const size_t edges[] = {0, 1, 2, FORMAT_BLOCK_EVENTS - 1, FORMAT_BLOCK_EVENTS,
-                                   FORMAT_BLOCK_EVENTS + 1, 2 * FORMAT_BLOCK_EVENTS,
+    static const size_t edges[] = {0,
+                                   1,
+                                   2,
+                                   FORMAT_BLOCK_EVENTS - 1,
+                                   FORMAT_BLOCK_EVENTS,
+                                   FORMAT_BLOCK_EVENTS + 1,
+                                   2 * FORMAT_BLOCK_EVENTS,
                                    3 * FORMAT_BLOCK_EVENTS + 17};
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
         whole(&(struct stream_options){.seed = i, .events = edges[i]});

@@ -85,8 +85,10 @@ static void window(const struct file *file, const struct tape *all, uint64_t fro
 int main(void)
 {
     for (uint64_t seed = 0; seed < 6; seed++) {
-        const struct stream_options options = {
-            .seed = seed, .events = 4000, .pause_ns = seed < 3 ? 1500000000 : 0, .pause_every = 333};
+        const struct stream_options options = {.seed = seed,
+                                               .events = 4000,
+                                               .pause_ns = seed < 3 ? 1500000000 : 0,
+                                               .pause_every = 333};
         struct file file;
         struct tape all;
         struct reader_result result;
@@ -94,7 +96,8 @@ int main(void)
         CHECK_EQUAL(file_write(file.path, &options, NULL), 0);
         CHECK_EQUAL(file_read(file.path, &all, true, &result), 0);
         CHECK_EQUAL(all.events.count, options.events);
-        uint64_t last_ns = result.events ? ((struct trace_event *)all.events.items)[3999].time_ns : 0;
+        uint64_t last_ns =
+            result.events ? ((struct trace_event *)all.events.items)[3999].time_ns : 0;
         window(&file, &all, 0, UINT64_MAX - 1);
         window(&file, &all, 1, UINT64_MAX);
         window(&file, &all, last_ns + 10000, UINT64_MAX);

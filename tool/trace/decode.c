@@ -182,15 +182,15 @@ static int blocks_grow(struct decode *decode, size_t count)
         capacity *= 2;
     if (room(&decode->live, &live, capacity, sizeof *decode->live))
         return -ENOMEM;
-    if (decode->windowed &&
-        (room(&decode->shown, &shown, capacity, sizeof *decode->shown) ||
-         room(&decode->unused, &unused, capacity, sizeof *decode->unused)))
+    if (decode->windowed && (room(&decode->shown, &shown, capacity, sizeof *decode->shown) ||
+                             room(&decode->unused, &unused, capacity, sizeof *decode->unused)))
         return -ENOMEM;
     /* Last, as it is this capacity that is kept. */
     return room(&decode->addresses, &decode->block_capacity, capacity, sizeof *decode->addresses);
 }
 
-/* The number may be new: the next one, or, where events were left out, any that they may have used. */
+/* The number may be new: the next one, or, where events were left out, any that they may have used.
+ */
 static int block_add(struct decode *decode, uint32_t block)
 {
     uint64_t limit = decode->skipped ? decode->passed + 1 : decode->block_count + 1;
@@ -256,9 +256,9 @@ static inline int event_apply(struct decode *decode, struct trace_event *event)
 }
 
 /*
- * Gives the event the number that the sinks know its block by. A block from before the window, or from
- * events left out, is unknown to them: its free is an unknown one, its realloc makes it. Whether the
- * sinks get the event.
+ * Gives the event the number that the sinks know its block by. A block from before the window, or
+ * from events left out, is unknown to them: its free is an unknown one, its realloc makes it.
+ * Whether the sinks get the event.
  */
 static bool event_show(struct decode *decode, struct trace_event *event)
 {
@@ -280,8 +280,8 @@ static bool event_show(struct decode *decode, struct trace_event *event)
             decode->unused[decode->unused_count++] = number;
     } else if (inside && number == TRACE_NO_BLOCK) {
         event->kind = TRACE_ALLOC;
-        number = decode->unused_count ? decode->unused[--decode->unused_count]
-                                      : decode->shown_count++;
+        number =
+            decode->unused_count ? decode->unused[--decode->unused_count] : decode->shown_count++;
         *shown = number;
     }
     event->block = number;
@@ -300,55 +300,63 @@ static inline uint64_t address_take(struct reading *in)
     return difference;
 }
 
-/* The event as the writer put it, but for the address of a free of a known block. */
+/* The event as the writer put it, but for the address of a free of a known block. It is made in its
+ * place: copied as a whole right after its members were set it would wait for all those stores. */
 static inline bool event_take(struct decode *decode, struct reading *columns,
-                              struct trace_event *ret_event)
+                              struct trace_event *event)
 {
     struct model *model = &decode->model;
     uint8_t head = *columns[FORMAT_HEAD].at++;
-    struct trace_event event = {.kind = head & 3, .call = head >> 2 & 7};
+    uint8_t kind = head & 3;
     bool same = head & FORMAT_SAME_REST;
+    event->kind = kind;
+    event->call = head >> 2 & 7;
     model->time += (uint64_t)unzigzag(varint_take(&columns[FORMAT_TIME]));
-    event.time_ns = model->time << FORMAT_TIME_SHIFT;
+    event->time_ns = model->time << FORMAT_TIME_SHIFT;
     if (!(head & FORMAT_SAME_THREAD))
         model->thread = varint_take32(&columns[FORMAT_THREAD]);
-    event.thread = model->thread;
-    event.stack = head & FORMAT_SAME_STACK ? model_guess_stack(model, event.thread)
-                                           : varint_take32(&columns[FORMAT_STACK]);
-    if (event.kind > TRACE_REALLOC || event.call >= TRACE_CALL_COUNT ||
-        event.thread >= decode->threads || event.stack > decode->nodes)
+    uint32_t thread = event->thread = model->thread;
+    uint32_t stack = event->stack = head & FORMAT_SAME_STACK
+                                        ? model_guess_stack(model, thread)
+                                        : varint_take32(&columns[FORMAT_STACK]);
+    if (kind > TRACE_REALLOC || event->call >= TRACE_CALL_COUNT || thread >= decode->threads ||
+        stack > decode->nodes)
         return false;
-    model_learn_stack(model, event.thread, event.stack);
-    if (event.kind == TRACE_FREE) {
-        event.block = model_guess_freed_block(model);
+    model_learn_stack(model, thread, stack);
+    if (kind == TRACE_FREE) {
+        uint32_t block = model_guess_freed_block(model);
         if (!same)
-            event.block += (uint32_t)unzigzag(varint_take(&columns[FORMAT_BLOCK]));
-        if (event.block == TRACE_NO_BLOCK) {
-            event.address = model_guess_unknown_address(model);
+            block += (uint32_t)unzigzag(varint_take(&columns[FORMAT_BLOCK]));
+        event->size = 0;
+        event->block = block;
+        event->address = 0;
+        if (block == TRACE_NO_BLOCK) {
+            event->address = model_guess_unknown_address(model);
             if (!same)
-                event.address += address_take(&columns[FORMAT_ADDRESS]);
+                event->address += address_take(&columns[FORMAT_ADDRESS]);
         }
-        model_learn_free(model, &event);
+        model_learn_free(model, event);
     } else {
-        bool fresh = event.kind == TRACE_ALLOC;
-        event.size = model_guess_size(model, event.stack);
-        event.block = fresh ? model_guess_new_block(model) : model_guess_resized_block(model);
+        bool fresh = kind == TRACE_ALLOC;
+        uint64_t size = model_guess_size(model, stack);
+        uint32_t block = fresh ? model_guess_new_block(model) : model_guess_resized_block(model);
         if (!same) {
-            uint64_t size = varint_take(&columns[FORMAT_SIZE]);
-            if (size)
-                event.size = size - 1;
-            event.block += (uint32_t)unzigzag(varint_take(&columns[FORMAT_BLOCK]));
+            uint64_t written = varint_take(&columns[FORMAT_SIZE]);
+            size = written ? written - 1 : size;
+            block += (uint32_t)unzigzag(varint_take(&columns[FORMAT_BLOCK]));
         }
-        event.address = fresh ? model_guess_new_address(model, event.size)
-                              : model_guess_resized_address(model, event.block);
+        uint64_t address = fresh ? model_guess_new_address(model, size)
+                                 : model_guess_resized_address(model, block);
         if (!same)
-            event.address += address_take(&columns[FORMAT_ADDRESS]);
+            address += address_take(&columns[FORMAT_ADDRESS]);
+        event->size = size;
+        event->block = block;
+        event->address = address;
         if (fresh)
-            model_learn_alloc(model, &event);
+            model_learn_alloc(model, event);
         else
-            model_learn_realloc(model, &event);
+            model_learn_realloc(model, event);
     }
-    *ret_event = event;
     bool bad = false;
     for (unsigned i = FORMAT_THREAD; i < FORMAT_COLUMNS; i++)
         bad |= columns[i].bad;
@@ -422,9 +430,9 @@ int decode_end(struct decode *decode, const uint8_t *data, size_t size)
 {
     struct reading in = {data, data + size, false};
     struct trace_end end = {0};
-    uint64_t *const numbers[] = {&end.wall_ns,       &end.cpu_ns,       &end.events,
-                                 &end.allocations,   &end.frees,        &end.reallocs,
-                                 &end.unknown_frees, &end.dropped,      &end.lost_threads,
+    uint64_t *const numbers[] = {&end.wall_ns,       &end.cpu_ns,    &end.events,
+                                 &end.allocations,   &end.frees,     &end.reallocs,
+                                 &end.unknown_frees, &end.dropped,   &end.lost_threads,
                                  &end.recording_ns,  &end.stack_hits};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         *numbers[i] = varint_take(&in);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of a trace's blocks, once unpacked: whatever the bytes are, the sinks get only what trace.h
- * allows, and memory grows with threads, live blocks and the window's blocks alone.
+ * The inside of a trace's blocks, once unpacked: whatever the bytes are, the sinks get only what
+ * trace.h allows, and memory grows with threads, live blocks and the window's blocks alone.
  */
 #pragma once
 
@@ -18,8 +18,8 @@
 struct decode {
     const struct trace_sink *const *sinks;
     size_t sink_count;
-    /* Of the events, only those in the window are pushed. Their blocks get numbers of their own then,
-     * as those of the file would not be dense. */
+    /* Of the events, only those in the window are pushed. Their blocks get numbers of their own
+     * then, as those of the file would not be dense. */
     uint64_t window_from_ns, window_to_ns;
     bool windowed;
     bool skipped;    /* events of some blocks were left out: what was live then is not known */
@@ -45,8 +45,8 @@ struct decode {
     char text[FORMAT_TEXT_MAX + 1];
 };
 
-/* `decode` is all zero but for sinks and window. Each of these gives 0; DECODE_DAMAGED where the bytes
- * make no sense, what came before them having been pushed; -ENOMEM; or what a sink gave. */
+/* `decode` is all zero but for sinks and window. Each of these gives 0; DECODE_DAMAGED where the
+ * bytes make no sense, what came before them having been pushed; -ENOMEM; or what a sink gave. */
 #define DECODE_DAMAGED 1
 
 int decode_definitions(struct decode *decode, const uint8_t *data, size_t size);

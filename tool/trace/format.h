@@ -18,8 +18,8 @@ struct format_header {
 };
 _Static_assert(sizeof(struct format_header) == 32, "the header is 32 bytes on disk");
 
-#define FORMAT_HEADER_MAX 65536u
-#define FORMAT_SITE       1u /* recorded with return addresses alone */
+#define FORMAT_HEADER_MAX  65536u
+#define FORMAT_SITE        1u /* recorded with return addresses alone */
 
 #define FORMAT_BLOCK_MAGIC 0x424b5750u /* "PWKB" */
 
@@ -40,10 +40,10 @@ struct format_block {
 };
 _Static_assert(sizeof(struct format_block) == 48, "a block header is 48 bytes on disk");
 
-#define FORMAT_BLOCK_EVENTS 65536u       /* in a block at most */
-#define FORMAT_RAW_MAX      (8u << 20)   /* bytes of a part, packed or not: more is refused */
-#define FORMAT_TEXT_MAX     65535u       /* bytes of a path: more is cut off */
-#define FORMAT_COUNT_MAX    (1u << 24)   /* processes, modules, threads: more are refused */
+#define FORMAT_BLOCK_EVENTS 65536u     /* in a block at most */
+#define FORMAT_RAW_MAX      (8u << 20) /* bytes of a part, packed or not: more is refused */
+#define FORMAT_TEXT_MAX     65535u     /* bytes of a path: more is cut off */
+#define FORMAT_COUNT_MAX    (1u << 24) /* processes, modules, threads: more are refused */
 
 /* Columns of a block's events, each preceded by its length. */
 enum format_column {
@@ -57,10 +57,10 @@ enum format_column {
     FORMAT_COLUMNS,
 };
 
-#define FORMAT_TIME_SHIFT   4
-#define FORMAT_SAME_THREAD  0x20u
-#define FORMAT_SAME_STACK   0x40u
-#define FORMAT_SAME_REST    0x80u /* size, block and address are all as predicted */
+#define FORMAT_TIME_SHIFT  4
+#define FORMAT_SAME_THREAD 0x20u
+#define FORMAT_SAME_STACK  0x40u
+#define FORMAT_SAME_REST   0x80u /* size, block and address are all as predicted */
 
 /* Tags of definitions. */
 enum format_definition {

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the writer and the reader both expect of the next event, so that only surprises take space. It
- * is made anew for each block of the file: events can be decoded without those of earlier blocks.
+ * What the writer and the reader both expect of the next event, so that only surprises take space.
+ * It is made anew for each block of the file: events can be decoded without those of earlier
+ * blocks.
  *
- * Expected are: the stack that came last time after the thread's last stack; the size that came last time
- * with this stack; for a new block the number freed last; for a free the block touched last, or next
- * to it in the direction the last frees went; for an address the one freed last of that size (as malloc's own
- * caches behave), or the one behind the last block of that size.
+ * Expected are: the stack that came last time after the thread's last stack; the size that came
+ * last time with this stack; for a new block the number freed last; for a free the block touched
+ * last, or next to it in the direction the last frees went; for an address the one freed last of
+ * that size (as malloc's own caches behave), or the one behind the last block of that size.
  *
- * A change of any guess is a change of the format. All is inline: it runs for every event, on both sides.
+ * A change of any guess is a change of the format. All is inline: it runs for every event, on both
+ * sides.
  */
 #pragma once
 
@@ -46,9 +48,9 @@ struct model_block {
 
 struct model {
     uint32_t thread, last_block;
-    int32_t step;  /* between the last two blocks freed */
+    int32_t step; /* between the last two blocks freed */
     uint16_t epoch;
-    uint64_t time; /* in units */
+    uint64_t time;    /* in units */
     uint64_t unknown; /* address of the last block freed that had no number */
     uint32_t freed_count;
     uint16_t last[MODEL_THREADS]; /* slot of the thread's last stack; threads share by number */
@@ -137,8 +139,8 @@ static inline uint64_t model_guess_unknown_address(const struct model *model)
 static inline void model_set_block(struct model *model, const struct trace_event *event,
                                    uint32_t class)
 {
-    model->blocks[event->block % MODEL_BLOCKS] = (struct model_block){
-        event->address, event->block, (uint16_t)class, model->epoch};
+    model->blocks[event->block % MODEL_BLOCKS] =
+        (struct model_block){event->address, event->block, (uint16_t) class, model->epoch};
     model->last_block = event->block;
 }
 

@@ -16,7 +16,8 @@
 #include "format.h"
 #include "varint.h"
 
-#define CHUNK (1u << 20) /* room is made as bytes come: a header cannot ask for what the file lacks */
+#define CHUNK                                                                                      \
+    (1u << 20) /* room is made as bytes come: a header cannot ask for what the file lacks */
 
 struct reader {
     int fd;
@@ -30,9 +31,9 @@ struct reader {
 /* How a block came out. What else can go wrong is a -errno. */
 enum block_status {
     BLOCK_GOOD,
-    BLOCK_END,    /* it was the last */
-    BLOCK_NONE,   /* the file ends here */
-    BLOCK_CUT,    /* the file ends inside it */
+    BLOCK_END,  /* it was the last */
+    BLOCK_NONE, /* the file ends here */
+    BLOCK_CUT,  /* the file ends inside it */
     BLOCK_DAMAGED,
 };
 
@@ -99,8 +100,8 @@ static bool header_good(const struct format_block *block)
     return block->magic == FORMAT_BLOCK_MAGIC && block->check == format_block_check(block) &&
            block->definition_raw <= FORMAT_RAW_MAX && block->event_raw <= FORMAT_RAW_MAX &&
            block->definition_bytes <= FORMAT_RAW_MAX && block->event_bytes <= FORMAT_RAW_MAX &&
-           block->event_count <= FORMAT_BLOCK_EVENTS &&
-           block->event_count <= block->event_raw && !block->event_count == !block->event_raw &&
+           block->event_count <= FORMAT_BLOCK_EVENTS && block->event_count <= block->event_raw &&
+           !block->event_count == !block->event_raw &&
            (block->type != FORMAT_END || !block->event_count);
 }
 
@@ -108,8 +109,8 @@ static int data_read(struct reader *reader, const struct format_block *block, bo
 {
     struct decode *decode = &reader->decode;
     const uint8_t *data = reader->packed.data;
-    int status = unpack(reader, data, block->definition_bytes, block->definition_raw,
-                        &reader->definitions);
+    int status =
+        unpack(reader, data, block->definition_bytes, block->definition_raw, &reader->definitions);
     if (!status && !outside)
         status = unpack(reader, data + block->definition_bytes, block->event_bytes,
                         block->event_raw, &reader->events);
@@ -126,8 +127,8 @@ static int data_read(struct reader *reader, const struct format_block *block, bo
 
 static int end_read(struct reader *reader, const struct format_block *block)
 {
-    int status = unpack(reader, reader->packed.data, block->definition_bytes,
-                        block->definition_raw, &reader->definitions);
+    int status = unpack(reader, reader->packed.data, block->definition_bytes, block->definition_raw,
+                        &reader->definitions);
     if (!status)
         status = decode_end(&reader->decode, reader->definitions.data, reader->definitions.size);
     return status;
@@ -157,8 +158,9 @@ static int block_read(struct reader *reader, enum block_status *ret_status)
         return 0;
     }
     if (block.type == FORMAT_DATA)
-        status = data_read(reader, &block, block.to_ns < decode->window_from_ns ||
-                                               block.from_ns > decode->window_to_ns);
+        status =
+            data_read(reader, &block,
+                      block.to_ns < decode->window_from_ns || block.from_ns > decode->window_to_ns);
     else if (block.type == FORMAT_END)
         status = end_read(reader, &block);
     if (status)
@@ -188,13 +190,14 @@ static int header_read(struct reader *reader, const char *path)
         return -EBADMSG;
     }
     if (got < sizeof header) {
-        snprintf(message, room, "%.180s is a trace cut off inside its header: nothing is left of it",
-                 path);
+        snprintf(message, room,
+                 "%.180s is a trace cut off inside its header: nothing is left of it", path);
         return -EBADMSG;
     }
     if (header.version > FORMAT_VERSION) {
         snprintf(message, room,
-                 "%.160s has trace format %" PRIu32 "; this poolwise reads up to %u: use a newer one",
+                 "%.160s has trace format %" PRIu32
+                 "; this poolwise reads up to %u: use a newer one",
                  path, header.version, FORMAT_VERSION);
         return -ENOTSUP;
     }
@@ -284,8 +287,9 @@ static int file_open(struct reader *reader, const char *path)
     return reader->zstd ? 0 : -ENOMEM;
 }
 
-int reader_read(const char *path, uint64_t window_from_ns, uint64_t window_to_ns, const struct trace_sink *const *sinks,
-                size_t sink_count, struct reader_result *ret_result)
+int reader_read(const char *path, uint64_t window_from_ns, uint64_t window_to_ns,
+                const struct trace_sink *const *sinks, size_t sink_count,
+                struct reader_result *ret_result)
 {
     *ret_result = (struct reader_result){0};
     struct reader *reader = calloc(1, sizeof *reader);

@@ -15,9 +15,10 @@
 #include "model.h"
 #include "varint.h"
 
-#define LEVEL         1           /* zstd: the columns are mostly predicted away before it sees them */
-#define BLOCK_SPAN_NS 1000000000u /* a block is closed after this long, so that a kill loses little */
-#define NODES_AT_ONCE 4096u       /* so that definitions pass the bound below by little */
+#define LEVEL 1 /* zstd: the columns are mostly predicted away before it sees them */
+#define BLOCK_SPAN_NS                                                                              \
+    1000000000u                /* a block is closed after this long, so that a kill loses little */
+#define NODES_AT_ONCE    4096u /* so that definitions pass the bound below by little */
 #define DEFINITIONS_FULL (FORMAT_RAW_MAX / 2)
 
 /* The most that an event can take of each column; an address may have a byte for its low bits. */
@@ -41,8 +42,8 @@ struct writer {
     uint8_t *columns; /* room for a block's events */
     uint8_t *column_start[FORMAT_COLUMNS], *column_end[FORMAT_COLUMNS];
     uint32_t event_count;
-    uint64_t opened_ns;      /* time of the block's first event */
-    uint64_t from_ns, to_ns; /* its earliest and latest */
+    uint64_t opened_ns;               /* time of the block's first event */
+    uint64_t from_ns, to_ns;          /* its earliest and latest */
     uint64_t last_slot, last_address; /* of nodes, for differences */
     ZSTD_CCtx *zstd;
     struct model model;
@@ -266,8 +267,8 @@ static int on_nodes(void *context, const struct trace_node *nodes, size_t count)
     return writer->error;
 }
 
-/* The difference in units of 16, as most allocators align; a flag in the lowest bit says that a byte with
- * the rest follows. */
+/* The difference in units of 16, as most allocators align; a flag in the lowest bit says that a
+ * byte with the rest follows. */
 static inline uint8_t *address_put(uint8_t *at, uint64_t difference)
 {
     uint64_t rest = difference & 15;
@@ -385,10 +386,10 @@ static int on_end(void *context, const struct trace_end *end)
 {
     struct writer *writer = context;
     int status = data_flush(writer);
-    const uint64_t numbers[] = {end->wall_ns,       end->cpu_ns,       end->events,
-                                end->allocations,   end->frees,        end->reallocs,
-                                end->unknown_frees, end->dropped,      end->lost_threads,
-                                end->recording_ns,  end->stack_hits,   (uint32_t)end->exit_status,
+    const uint64_t numbers[] = {end->wall_ns,       end->cpu_ns,     end->events,
+                                end->allocations,   end->frees,      end->reallocs,
+                                end->unknown_frees, end->dropped,    end->lost_threads,
+                                end->recording_ns,  end->stack_hits, (uint32_t)end->exit_status,
                                 end->threads,       end->processes};
     const size_t number_count = sizeof numbers / sizeof *numbers;
     if (!status)
