@@ -357,10 +357,8 @@ static inline bool event_take(struct decode *decode, struct reading *columns,
         else
             model_learn_realloc(model, event);
     }
-    bool bad = false;
-    for (unsigned i = FORMAT_THREAD; i < FORMAT_COLUMNS; i++)
-        bad |= columns[i].bad;
-    return !bad;
+    return !(columns[FORMAT_THREAD].bad | columns[FORMAT_TIME].bad | columns[FORMAT_STACK].bad |
+             columns[FORMAT_SIZE].bad | columns[FORMAT_BLOCK].bad | columns[FORMAT_ADDRESS].bad);
 }
 
 static int columns_split(const struct format_block *block, const uint8_t *data, size_t size,
