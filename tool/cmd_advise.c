@@ -121,6 +121,8 @@ static int report_print(const struct advise *advise, const struct report *report
     int status = advise->json ? report_json(report, stdout) : report_text(report, &style, stdout);
     if (!status && fflush(stdout))
         status = -errno;
+    if (status == -EPIPE)
+        return EXIT_PROBLEM; /* whoever reads has read enough, and needs no words */
     return status ? command_error("standard output: %s", strerror(-status)) : EXIT_DONE;
 }
 
@@ -143,6 +145,9 @@ static int advise_program(struct advise *advise, struct advice *advice, char **c
     advise->recording.options.command = command;
     if (command_recording_run(advise->globals, &advise->recording, sinks, sink_count, &result))
         return EXIT_PROBLEM;
+    if (!result.end.events)
+        return command_error("%s allocated nothing: there is nothing to judge (if it starts other programs, try --children)",
+                             command[0]);
     char ended[96] = "";
     const char *notes[3] = {NULL};
     if (result.timed_out)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Allocation in signal handlers: one on the thread's own stack, one on an alternate stack. The signals
- * are raised, not sent, so the handlers run at points where malloc may be called. The alternate stack
- * lies below the thread's stack in memory or above it, as the kernel places it: a step from it to the
- * interrupted frame may go either way.
+ * Allocation in signal handlers: one on the thread's own stack, one on an alternate stack. The
+ * signals are raised, not sent, so the handlers run at points where malloc may be called. The
+ * alternate stack lies below the thread's stack in memory or above it, as the kernel places it: a
+ * step from it to the interrupted frame may go either way.
  */
 #include <signal.h>
 #include <string.h>
@@ -68,6 +68,7 @@ int main(void)
     CHECK(outside_count == 0);
     SAY("{\"paths\": [{\"size\": 3001, \"through\": \"on_alternate\", \"count\": %d}, "
         "{\"size\": 3002, \"through\": \"on_own_stack\", \"count\": %d}, "
-        "{\"size\": 3003, \"through\": \"interrupted\", \"count\": %d}]}\n", ROUNDS, ROUNDS, 2 * ROUNDS);
+        "{\"size\": 3003, \"through\": \"interrupted\", \"count\": %d}]}\n",
+        ROUNDS, ROUNDS, 2 * ROUNDS);
     return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Allocation where main is not running: in a constructor, in thread-local destructors (of a thread and
- * of the main thread), in atexit handlers, in a destructor. The number said for each is right only if
- * nothing before or after main is missed.
+ * Allocation where main is not running: in a constructor, in thread-local destructors (of a thread
+ * and of the main thread), in atexit handlers, in a destructor. The number said for each is right
+ * only if nothing before or after main is missed.
  */
 #include <pthread.h>
 
@@ -33,7 +33,8 @@ static __attribute__((destructor)) OWN_FRAME void after_main(void)
     SAY("{\"paths\": [{\"size\": 13001, \"through\": \"before_main\", \"count\": %d}, "
         "{\"size\": 13002, \"through\": \"after_main\", \"count\": %d}, "
         "{\"size\": 13003, \"through\": \"at_exit\", \"count\": %d}, "
-        "{\"size\": 13004, \"through\": \"at_thread_end\", \"count\": %d}]}\n", MANY, MANY, MANY, MANY);
+        "{\"size\": 13004, \"through\": \"at_thread_end\", \"count\": %d}]}\n",
+        MANY, MANY, MANY, MANY);
 }
 
 static OWN_FRAME void at_exit(void)

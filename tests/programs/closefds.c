@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Closes every descriptor but the standard ones, as daemons do, and opens files of its own under the
- * numbers that became free; then allocates. Says so in the end, through a descriptor that must
+ * Closes every descriptor but the standard ones, as daemons do, and opens files of its own under
+ * the numbers that became free; then allocates. Says so in the end, through a descriptor that must
  * still be its own.
  */
 #include <fcntl.h>

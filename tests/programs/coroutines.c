@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stacks that are not the thread's own. Coroutines run in waves: each wave's stacks are mapped, run in
- * turns with an allocation per turn, and unmapped; the next wave's lie at the same addresses and run
- * the other of two functions. Within a wave turns alternate, so consecutive events of the thread lie
- * on different stacks.
+ * Stacks that are not the thread's own. Coroutines run in waves: each wave's stacks are mapped, run
+ * in turns with an allocation per turn, and unmapped; the next wave's lie at the same addresses and
+ * run the other of two functions. Within a wave turns alternate, so consecutive events of the
+ * thread lie on different stacks.
  */
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -73,6 +73,7 @@ int main(void)
     CHECK(reused_count > WAVES / 2);
     int each = WAVES / 2 * COROUTINES * TURNS;
     SAY("{\"paths\": [{\"size\": 2001, \"through\": \"even_wave\", \"count\": %d}, "
-        "{\"size\": 2002, \"through\": \"odd_wave\", \"count\": %d}]}\n", each, each);
+        "{\"size\": 2002, \"through\": \"odd_wave\", \"count\": %d}]}\n",
+        each, each);
     return 0;
 }

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counts allocations, exactly and slowly, so that the recorder has something to be compared with. Under
- * LD_PRELOAD every process leaves a file COUNTSHIM_OUT.<pid>.<n> (n: the n-th image of that pid) of
- * JSON lines: one that names the program, then one per kind of event, entry point and size asked for:
+ * Counts allocations, exactly and slowly, so that the recorder has something to be compared with.
+ * Under LD_PRELOAD every process leaves a file COUNTSHIM_OUT.<pid>.<n> (n: the n-th image of that
+ * pid) of JSON lines: one that names the program, then one per kind of event, entry point and size
+ * asked for:
  *
  *   {"kind": "alloc", "call": "malloc", "size": 24, "count": 3}
  *
- * An event is a success: a result that is not NULL, a free of what is not NULL. realloc(NULL, n) is an
- * alloc, realloc(p, 0) with a NULL result a free, any other success of realloc a realloc. reallocarray
- * is implemented here, because libc's own would call realloc and be counted twice.
+ * An event is a success: a result that is not NULL, a free of what is not NULL. realloc(NULL, n) is
+ * an alloc, realloc(p, 0) with a NULL result a free, any other success of realloc a realloc.
+ * reallocarray is implemented here, because libc's own would call realloc and be counted twice.
  *
- * The file is mapped shared and its numbers are counted up in place, as text: it is whole at any moment,
- * so SIGKILL, _exit and a closed descriptor lose nothing. One lock serves all threads. It is not to be
- * entered from a signal handler that interrupted it; the programs here raise their signals themselves.
+ * The file is mapped shared and its numbers are counted up in place, as text: it is whole at any
+ * moment, so SIGKILL, _exit and a closed descriptor lose nothing. One lock serves all threads. It
+ * is not to be entered from a signal handler that interrupted it; the programs here raise their
+ * signals themselves.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,11 +30,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ENTRY_COUNT   65536u /* a power of two: distinct (kind, call, size) */
-#define FILE_BYTES    (16u << 20)
-#define GROW_BYTES    (64u << 10)
-#define COUNT_DIGITS  15
-#define ARENA_BYTES   (64u << 10)
+#define ENTRY_COUNT  65536u /* a power of two: distinct (kind, call, size) */
+#define FILE_BYTES   (16u << 20)
+#define GROW_BYTES   (64u << 10)
+#define COUNT_DIGITS 15
+#define ARENA_BYTES  (64u << 10)
 
 struct entry {
     const char *kind, *call;
@@ -81,7 +83,8 @@ static void lock_drop(void)
     atomic_flag_clear_explicit(&lock, memory_order_release);
 }
 
-/* Appends text to the file; the rest of what the file has been grown by is blank lines. Lock held. */
+/* Appends text to the file; the rest of what the file has been grown by is blank lines. Lock held.
+ */
 static char *file_append(const char *text, size_t length)
 {
     if (file_used + length > file_size) {
@@ -128,8 +131,8 @@ static void file_start(void)
     char program[1024], line[1400];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     program[length < 0 ? 0 : length] = '\0';
-    length = snprintf(line, sizeof line, "{\"program\": \"%s\", \"pid\": %d, \"ppid\": %d}\n", program,
-                      (int)getpid(), (int)getppid());
+    length = snprintf(line, sizeof line, "{\"program\": \"%s\", \"pid\": %d, \"ppid\": %d}\n",
+                      program, (int)getpid(), (int)getppid());
     file_append(line, (size_t)length);
 }
 
@@ -215,9 +218,10 @@ static void count(const char *kind, const char *call, size_t size)
     struct entry *entry = entry_find(kind, call, size);
     if (entry->last_digit == NULL) {
         char line[256];
-        int length = snprintf(line, sizeof line,
-                              "{\"kind\": \"%s\", \"call\": \"%s\", \"size\": %zu, \"count\": %*s}\n",
-                              kind, call, size, COUNT_DIGITS, "0");
+        int length =
+            snprintf(line, sizeof line,
+                     "{\"kind\": \"%s\", \"call\": \"%s\", \"size\": %zu, \"count\": %*s}\n", kind,
+                     call, size, COUNT_DIGITS, "0");
         *entry = (struct entry){kind, call, size, file_append(line, (size_t)length) + length - 3};
     }
     char *digit = entry->last_digit;
@@ -238,9 +242,10 @@ static void *count_alloc(void *block, const char *call, size_t size)
 }
 
 static const char MALLOC_NAME[] = "malloc", CALLOC_NAME[] = "calloc", REALLOC_NAME[] = "realloc",
-                  ARRAY_NAME[] = "reallocarray", FREE_NAME[] = "free", POSIX_NAME[] = "posix_memalign",
-                  ALIGNED_NAME[] = "aligned_alloc", MEMALIGN_NAME[] = "memalign",
-                  VALLOC_NAME[] = "valloc", PVALLOC_NAME[] = "pvalloc";
+                  ARRAY_NAME[] = "reallocarray", FREE_NAME[] = "free",
+                  POSIX_NAME[] = "posix_memalign", ALIGNED_NAME[] = "aligned_alloc",
+                  MEMALIGN_NAME[] = "memalign", VALLOC_NAME[] = "valloc",
+                  PVALLOC_NAME[] = "pvalloc";
 
 void *malloc(size_t size)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every way to ask libc for memory, each a known number of times with sizes of its own, and every call
- * that must not count: failures, NULL. The JSON says what a complete and exact record contains:
+ * Every way to ask libc for memory, each a known number of times with sizes of its own, and every
+ * call that must not count: failures, NULL. The JSON says what a complete and exact record
+ * contains:
  *
  *   events   kind, call, size, count
  *   frees    of these blocks, all told
@@ -97,9 +98,9 @@ static void through_libc(void)
     memset(text, 'a', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     for (int i = 0; i < MANY; i++) {
-        drop(strdup(text));         /* 10031 */
+        drop(strdup(text));               /* 10031 */
         drop(strndup(text, beyond_text)); /* no longer than the text: 10031 */
-        drop(strndup(text, 5032));  /* 5033 */
+        drop(strndup(text, 5032));        /* 5033 */
     }
 }
 
@@ -154,7 +155,7 @@ int main(int argc, char **argv)
         "[\"alloc\", \"valloc\", 10024, %d], [\"alloc\", \"pvalloc\", 10025, %d], "
         "[\"alloc\", \"malloc\", 10031, %d], [\"alloc\", \"malloc\", 5033, %d], "
         "[\"alloc\", \"malloc\", 10041, %d]], \"frees\": %zu}\n",
-        MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, 2 * MANY,
-        MANY, MANY, frees);
+        MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY,
+        2 * MANY, MANY, MANY, frees);
     return 0;
 }

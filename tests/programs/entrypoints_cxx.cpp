@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The C++ operators. Which libc function the runtime's own operators call is its affair, so the JSON
- * gives sizes and counts alone; the sized deletes come to the same free.
+ * The C++ operators. Which libc function the runtime's own operators call is its affair, so the
+ * JSON gives sizes and counts alone; the sized deletes come to the same free.
  */
 #include <cstdint>
 #include <new>
@@ -41,7 +41,9 @@ int main()
         volatile std::size_t huge = SIZE_MAX / 2 + 2;
         CHECK(::operator new(huge, std::nothrow) == nullptr);
     }
-    SAY("{\"sizes\": [[11001, %d], [11002, %d], [11003, %d], [11004, %d], [11005, %d], [11008, %d]], "
-        "\"frees\": %d}\n", many, many, many, many, many, many, 6 * many);
+    SAY("{\"sizes\": [[11001, %d], [11002, %d], [11003, %d], [11004, %d], [11005, %d], [11008, "
+        "%d]], "
+        "\"frees\": %d}\n",
+        many, many, many, many, many, many, 6 * many);
     return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Exceptions thrown through frames that hold blocks: the destructors that free them run in landing
- * pads, while the unwinder of the C++ runtime is at work. Some throws end three frames up, some pass
- * through a rethrow.
+ * pads, while the unwinder of the C++ runtime is at work. Some throws end three frames up, some
+ * pass through a rethrow.
  */
 #include <memory>
 #include <stdexcept>
@@ -12,8 +12,14 @@
 static const int rounds = 2000;
 
 struct holder {
-    explicit holder(std::size_t size) : block(std::malloc(size)) { KEEP(block); }
-    ~holder() { std::free(block); }
+    explicit holder(std::size_t size) : block(std::malloc(size))
+    {
+        KEEP(block);
+    }
+    ~holder()
+    {
+        std::free(block);
+    }
     holder(const holder &) = delete;
     holder &operator=(const holder &) = delete;
     void *block;

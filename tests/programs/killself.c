@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * killself COUNT kill|abort|segv|_exit|exit: makes COUNT blocks, frees every second one, says so, and
- * ends as told. What was recorded until then must not be lost.
+ * killself COUNT kill|abort|segv|_exit|exit: makes COUNT blocks, frees every second one, says so,
+ * and ends as told. What was recorded until then must not be lost.
  */
 #include <signal.h>
 #include <string.h>
@@ -24,7 +24,8 @@ int main(int argc, char **argv)
         if (i % 2 == 1)
             free(block);
     }
-    SAY("{\"paths\": [{\"size\": 12001, \"through\": \"allocate\", \"count\": %d}], \"frees\": %d}\n",
+    SAY("{\"paths\": [{\"size\": 12001, \"through\": \"allocate\", \"count\": %d}], \"frees\": "
+        "%d}\n",
         count, count / 2);
     if (strcmp(argv[2], "kill") == 0)
         kill(getpid(), SIGKILL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Frames that end without returning. A chain of calls allocates and jumps back over itself; then
- * another chain of the same depth is built where the first lay and allocates through other functions.
- * What was remembered of the frames jumped over must not be taken for the new ones.
+ * another chain of the same depth is built where the first lay and allocates through other
+ * functions. What was remembered of the frames jumped over must not be taken for the new ones.
  */
 #include <setjmp.h>
 
@@ -49,6 +49,7 @@ int main(void)
     for (int i = 0; i < 2 * ROUNDS; i++)
         start(colours[i % 2]);
     SAY("{\"paths\": [{\"size\": 4001, \"through\": \"red\", \"count\": %d}, "
-        "{\"size\": 4002, \"through\": \"blue\", \"count\": %d}]}\n", ROUNDS, ROUNDS);
+        "{\"size\": 4002, \"through\": \"blue\", \"count\": %d}]}\n",
+        ROUNDS, ROUNDS);
     return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the programs here share. Each is run under the recorder and prints, as one JSON object on
- * standard output, what it is known to have done. Sizes are peculiar on purpose, so that a size alone
- * tells which line of the program asked for the block.
+ * standard output, what it is known to have done. Sizes are peculiar on purpose, so that a size
+ * alone tells which line of the program asked for the block.
  */
 #pragma once
 

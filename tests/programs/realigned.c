@@ -2,8 +2,8 @@
 /*
  * Frames whose canonical frame address is an expression: a local aligned to 64 bytes makes the
  * function realign its stack, and the variable-size area beside it takes the frame pointer, so the
- * unwind rule has to load the address from memory. Called from two places with areas that change from
- * call to call.
+ * unwind rule has to load the address from memory. Called from two places with areas that change
+ * from call to call.
  */
 #include <alloca.h>
 #include <stdint.h>
@@ -47,6 +47,7 @@ int main(void)
     for (int i = 0; i < 2 * ROUNDS; i++)
         callers[i % 2](16 + (size_t)(i / 2 % 7) * 48);
     SAY("{\"paths\": [{\"size\": 15001, \"through\": \"from_here\", \"count\": %d}, "
-        "{\"size\": 15002, \"through\": \"from_there\", \"count\": %d}]}\n", ROUNDS, ROUNDS);
+        "{\"size\": 15002, \"through\": \"from_there\", \"count\": %d}]}\n",
+        ROUNDS, ROUNDS);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * recursion [DEPTH]: a block at each level on the way down, freed on the way up by the frame that made
- * it. Every stack is new, and most are deeper than a recorder will walk.
+ * recursion [DEPTH]: a block at each level on the way down, freed on the way up by the frame that
+ * made it. Every stack is new, and most are deeper than a recorder will walk.
  */
 #include "programs.h"
 
@@ -19,7 +19,8 @@ int main(int argc, char **argv)
     int depth = argc > 1 ? atoi(argv[1]) : 10000;
     CHECK(depth > 0 && depth <= 50000);
     descend(depth);
-    SAY("{\"paths\": [{\"size\": 14001, \"through\": \"descend\", \"count\": %d}], \"frees\": %d}\n",
+    SAY("{\"paths\": [{\"size\": 14001, \"through\": \"descend\", \"count\": %d}], \"frees\": "
+        "%d}\n",
         depth, depth);
     return 0;
 }

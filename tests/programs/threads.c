@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * threads [THREADS [ITEMS]]: producers make blocks and hand them through one queue to consumers, who
- * free them: every block of size 6001 is freed by a thread that did not make it. Each thread makes and
- * frees blocks of its own, too. Then 1000 threads come and go one after the other, so that
- * thread-local memory, stacks and thread ids are used again.
+ * threads [THREADS [ITEMS]]: producers make blocks and hand them through one queue to consumers,
+ * who free them: every block of size 6001 is freed by a thread that did not make it. Each thread
+ * makes and frees blocks of its own, too. Then 1000 threads come and go one after the other, so
+ * that thread-local memory, stacks and thread ids are used again.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -98,7 +98,8 @@ int main(int argc, char **argv)
     }
     int items = threads / 2 * items_each;
     SAY("{\"threads\": %d, \"paths\": [{\"size\": 6001, \"through\": \"make_item\", \"count\": %d, "
-        "\"freed_by_other_thread\": true}, {\"size\": 6002, \"through\": \"own_work\", \"count\": %d}, "
+        "\"freed_by_other_thread\": true}, {\"size\": 6002, \"through\": \"own_work\", \"count\": "
+        "%d}, "
         "{\"size\": 6003, \"through\": \"short_life\", \"count\": %d}]}\n",
         1 + threads + CHURN_THREADS, items, 2 * items, CHURN_THREADS);
     return 0;

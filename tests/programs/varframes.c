@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two different stacks that look the same to anyone who compares remembered return-address slots only.
+ * Two different stacks that look the same to anyone who compares remembered return-address slots
+ * only.
  *
  *   main -> go -(one indirect call)-> wide_hop   -> vary(small area) -> maker -> malloc
  *   main -> go -(the same call)-----> narrow_hop -> vary(large area) -> maker -> malloc
  *
  * The large area makes up for the narrow hop's smaller frame, so the maker's frame lies at the same
  * address both ways. Nothing writes to the area: where the wide way had vary's return address, the
- * narrow way finds it still, inside the area. Every slot of the wide stack holds what it held, though
- * that stack is gone. What tells the two apart is vary's frame pointer, and where it is to be found
- * depends on the maker, of which there are three:
+ * narrow way finds it still, inside the area. Every slot of the wide stack holds what it held,
+ * though that stack is gone. What tells the two apart is vary's frame pointer, and where it is to
+ * be found depends on the maker, of which there are three:
  *
  *   framed   has a frame pointer of its own: vary's is in the cell where it was saved
  *   saving   uses the register for something else: likewise, but no rule of its own needs it
@@ -25,7 +26,8 @@
 enum maker { FRAMED, SAVING, DIRECT, MAKERS };
 
 static uintptr_t area_address;
-static uintptr_t *wide_slot, wide_return; /* vary's return address on the wide way: where, and what */
+static uintptr_t *wide_slot,
+    wide_return; /* vary's return address on the wide way: where, and what */
 static volatile size_t one_word = 8;
 
 static OWN_FRAME void framed(size_t size)

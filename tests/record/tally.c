@@ -38,7 +38,8 @@ struct counts {
     size_t room, used;
 };
 
-static struct count *counts_slot(struct count *slots, size_t room, uint64_t a, uint64_t b, uint64_t c)
+static struct count *counts_slot(struct count *slots, size_t room, uint64_t a, uint64_t b,
+                                 uint64_t c)
 {
     uint64_t hash = (a * 0x9e3779b97f4a7c15u + b) * 0xff51afd7ed558ccdu + c;
     hash ^= hash >> 29;
@@ -215,8 +216,8 @@ static void follow_block(struct tally *tally, const struct trace_event *event)
         return;
     }
     if (event->address != block->address)
-        broken(tally, "block %u freed at %" PRIx64 ", lives at %" PRIx64, event->block, event->address,
-               block->address);
+        broken(tally, "block %u freed at %" PRIx64 ", lives at %" PRIx64, event->block,
+               event->address, block->address);
     if (block->thread != event->thread)
         counts_add(&tally->elsewhere, block->size, 0, 0);
     block->live = false;
@@ -251,10 +252,12 @@ static int on_end(void *context, const struct trace_end *end)
     if (end->allocations != tally->totals[TRACE_ALLOC] || end->frees != tally->totals[TRACE_FREE] ||
         end->reallocs != tally->totals[TRACE_REALLOC] || end->unknown_frees != tally->unknown_frees)
         broken(tally,
-               "the end says %" PRIu64 " allocations, %" PRIu64 " frees, %" PRIu64 " reallocs, %" PRIu64
-               " unknown frees; seen were %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
-               end->allocations, end->frees, end->reallocs, end->unknown_frees, tally->totals[TRACE_ALLOC],
-               tally->totals[TRACE_FREE], tally->totals[TRACE_REALLOC], tally->unknown_frees);
+               "the end says %" PRIu64 " allocations, %" PRIu64 " frees, %" PRIu64
+               " reallocs, %" PRIu64 " unknown frees; seen were %" PRIu64 ", %" PRIu64 ", %" PRIu64
+               ", %" PRIu64,
+               end->allocations, end->frees, end->reallocs, end->unknown_frees,
+               tally->totals[TRACE_ALLOC], tally->totals[TRACE_FREE], tally->totals[TRACE_REALLOC],
+               tally->unknown_frees);
     return 0;
 }
 
@@ -268,7 +271,8 @@ struct tally *tally_create(void)
     tally->threads.size = sizeof(struct thread);
     tally->nodes.size = sizeof(struct node);
     tally->blocks.size = sizeof(struct block);
-    tally->sink = (struct trace_sink){tally, on_process, on_module, on_thread, on_nodes, on_events, on_end};
+    tally->sink =
+        (struct trace_sink){tally, on_process, on_module, on_thread, on_nodes, on_events, on_end};
     return tally;
 }
 
@@ -304,8 +308,10 @@ static void print_stack(const struct tally *tally, uint32_t id, FILE *out)
         if (node->module == TRACE_NO_MODULE) {
             fprintf(out, "%s[\"\", %" PRIu64 "]", between, node->address);
         } else {
-            const struct module *module = (const struct module *)tally->modules.items + node->module;
-            fprintf(out, "%s[\"%s\", %" PRIu64 "]", between, module->path, node->address - module->bias);
+            const struct module *module =
+                (const struct module *)tally->modules.items + node->module;
+            fprintf(out, "%s[\"%s\", %" PRIu64 "]", between, module->path,
+                    node->address - module->bias);
         }
         between = ", ";
         id = node->parent;
@@ -320,36 +326,42 @@ void tally_print(const struct tally *tally, bool stacks, FILE *out)
     const struct process *processes = (const struct process *)tally->processes.items;
     for (size_t i = 0; i < tally->processes.room; i++)
         if (processes[i].program != NULL)
-            fprintf(out, "{\"process\": %zu, \"parent\": %u, \"pid\": %d, \"program\": \"%s\"}\n", i,
-                    processes[i].parent, processes[i].pid, processes[i].program);
+            fprintf(out, "{\"process\": %zu, \"parent\": %u, \"pid\": %d, \"program\": \"%s\"}\n",
+                    i, processes[i].parent, processes[i].pid, processes[i].program);
     for (size_t i = 0; i < tally->events.room; i++) {
         const struct count *count = &tally->events.slots[i];
         if (count->count != 0)
-            fprintf(out, "{\"kind\": \"%s\", \"call\": \"%s\", \"size\": %" PRIu64 ", \"count\": %" PRIu64 "}\n",
+            fprintf(out,
+                    "{\"kind\": \"%s\", \"call\": \"%s\", \"size\": %" PRIu64
+                    ", \"count\": %" PRIu64 "}\n",
                     kinds[count->a], calls[count->b], count->c, count->count);
     }
     for (size_t i = 0; i < tally->elsewhere.room; i++) {
         const struct count *count = &tally->elsewhere.slots[i];
         if (count->count != 0)
-            fprintf(out, "{\"elsewhere\": %" PRIu64 ", \"count\": %" PRIu64 "}\n", count->a, count->count);
+            fprintf(out, "{\"elsewhere\": %" PRIu64 ", \"count\": %" PRIu64 "}\n", count->a,
+                    count->count);
     }
     for (size_t i = 0; stacks && i < tally->stacks.room; i++) {
         const struct count *count = &tally->stacks.slots[i];
         if (count->count == 0)
             continue;
-        fprintf(out, "{\"size\": %" PRIu64 ", \"count\": %" PRIu64 ", \"stack\": [", count->a, count->count);
+        fprintf(out, "{\"size\": %" PRIu64 ", \"count\": %" PRIu64 ", \"stack\": [", count->a,
+                count->count);
         print_stack(tally, (uint32_t)count->b, out);
         fputs("]}\n", out);
     }
     if (tally->ended)
         fprintf(out,
-                "{\"end\": {\"events\": %" PRIu64 ", \"allocations\": %" PRIu64 ", \"frees\": %" PRIu64
-                ", \"reallocs\": %" PRIu64 ", \"unknown_frees\": %" PRIu64 ", \"dropped\": %" PRIu64
-                ", \"lost_threads\": %" PRIu64 ", \"stack_hits\": %" PRIu64
+                "{\"end\": {\"events\": %" PRIu64 ", \"allocations\": %" PRIu64
+                ", \"frees\": %" PRIu64 ", \"reallocs\": %" PRIu64 ", \"unknown_frees\": %" PRIu64
+                ", \"dropped\": %" PRIu64 ", \"lost_threads\": %" PRIu64
+                ", \"stack_hits\": %" PRIu64
                 ", \"threads\": %u, \"processes\": %u, \"exit_status\": %d}}\n",
                 tally->end.events, tally->end.allocations, tally->end.frees, tally->end.reallocs,
-                tally->end.unknown_frees, tally->end.dropped, tally->end.lost_threads, tally->end.stack_hits,
-                tally->end.threads, tally->end.processes, tally->end.exit_status);
+                tally->end.unknown_frees, tally->end.dropped, tally->end.lost_threads,
+                tally->end.stack_hits, tally->end.threads, tally->end.processes,
+                tally->end.exit_status);
     if (tally->broken[0] != '\0')
         fprintf(out, "{\"broken\": \"%s\"}\n", tally->broken);
 }

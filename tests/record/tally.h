@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A sink that believes nothing: it counts events by kind, entry point and size, keeps every stack, and
- * checks the rules of the model in trace.h. Memory grows with everything; for tests only.
+ * A sink that believes nothing: it counts events by kind, entry point and size, keeps every stack,
+ * and checks the rules of the model in trace.h. Memory grows with everything; for tests only.
  */
 #pragma once
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tally_run [--oracle] [--site] [--lossy] [--children] [--stacks] [--file TRACE] OUT COMMAND...
- * records a command into a tally and writes it to OUT. With --file the recording goes into a trace, too,
- * and the trace read back has to give the same tally to the letter. Exits with 0 when the command was
- * recorded, however it ended, with 1 when the two tallies differ, else with 2 and the reason.
+ * records a command into a tally and writes it to OUT. With --file the recording goes into a trace,
+ * too, and the trace read back has to give the same tally to the letter. Exits with 0 when the
+ * command was recorded, however it ended, with 1 when the two tallies differ, else with 2 and the
+ * reason.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -51,8 +52,8 @@ static int compare_with_file(const struct tally *recorded, const char *path)
     while (!same && at > 0 && before[at - 1] != '\n')
         at--;
     if (!same)
-        fprintf(stderr, "recorded: %.*s\nread:     %.*s\n", (int)strcspn(before + at, "\n"), before + at,
-                (int)strcspn(after + at, "\n"), after + at);
+        fprintf(stderr, "recorded: %.*s\nread:     %.*s\n", (int)strcspn(before + at, "\n"),
+                before + at, (int)strcspn(after + at, "\n"), after + at);
     free(before);
     free(after);
     return same ? 0 : 1;
@@ -91,17 +92,20 @@ int main(int argc, char **argv)
         return 2;
     }
     options.command = &argv[at + 1];
-    struct writer *writer = file == NULL ? NULL : writer_create(file, options.site ? FORMAT_SITE : 0);
+    struct writer *writer =
+        file == NULL ? NULL : writer_create(file, options.site ? FORMAT_SITE : 0);
     if (file != NULL && writer == NULL) {
         perror(file);
         return 2;
     }
-    const struct trace_sink *sinks[] = {tally_sink(tally), writer == NULL ? NULL : writer_sink(writer)};
+    const struct trace_sink *sinks[] = {tally_sink(tally),
+                                        writer == NULL ? NULL : writer_sink(writer)};
     struct record_result result;
     int status = record_run(&options, sinks, writer == NULL ? 1 : 2, &result);
     int closed = writer == NULL ? 0 : writer_close(writer);
     if (status < 0 || result.timed_out) {
-        fprintf(stderr, "tally_run: %s\n", result.timed_out ? "the command ran too long" : result.message);
+        fprintf(stderr, "tally_run: %s\n",
+                result.timed_out ? "the command ran too long" : result.message);
         return 2;
     }
     if (closed < 0) {
@@ -110,7 +114,9 @@ int main(int argc, char **argv)
     }
     tally_print(tally, stacks, out);
     if (options.oracle)
-        fprintf(out, "{\"oracle\": {\"checked\": %" PRIu64 ", \"wrong\": %" PRIu64 ", \"truncated\": %" PRIu64 "}}\n",
+        fprintf(out,
+                "{\"oracle\": {\"checked\": %" PRIu64 ", \"wrong\": %" PRIu64
+                ", \"truncated\": %" PRIu64 "}}\n",
                 result.oracle_checked, result.oracle_wrong, result.oracle_truncated);
     int differs = file == NULL ? 0 : compare_with_file(tally, file);
     tally_destroy(tally);

@@ -80,9 +80,10 @@ static inline uint64_t channel_w0(enum channel_kind kind, uint64_t dt, uint64_t 
 struct channel_ring {
     /* Written by the owner, read by the collector. */
     _Alignas(64) _Atomic uint64_t head; /* units written; release: the units below it are complete */
-    uint64_t sampled_ticks;     /* time spent recording the events that were sampled */
+    uint64_t sampled_ticks;     /* what recording took for the events that were sampled, but for misses */
     uint64_t sampled_events;
-    uint64_t hits, misses;      /* stack table; as of the last checkpoint */
+    uint64_t miss_ticks;        /* time spent unwinding */
+    uint64_t misses;            /* events whose stack was unwound; as of the last checkpoint */
     uint64_t waits;             /* times the owner found the ring full */
     uint64_t oracle_checked, oracle_wrong, oracle_truncated;
     /* Written by the collector. */
@@ -119,7 +120,8 @@ struct channel {
     uint32_t version;
     uint32_t flags;
     uint64_t bytes; /* of the whole mapping */
-    int32_t collector;               /* process id */
+    int32_t collector; /* process id */
+    int32_t main_pid;  /* of the command itself; it stays the same when that execs another program */
     _Atomic uint32_t closed;         /* the collector is gone or wants no more: hooks pass through */
     _Alignas(64) _Atomic uint32_t wake; /* futex: bumped by writers to wake the collector */
     _Atomic uint32_t collector_sleeps;

@@ -2,6 +2,7 @@
 /* The traced process' loaded modules, found without locks and published in the channel. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct channel;
@@ -14,3 +15,6 @@ int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start
 
 /* A module was unloaded: another may come to its place. */
 void modules_forget(void);
+
+/* Whether the address lies in a C++ library whose operators new and delete go through malloc and free. */
+bool modules_is_plain_cxx(uint64_t pc);

@@ -61,14 +61,15 @@ static int preload_find(char *ret_path, size_t size, char *message, size_t messa
 }
 
 /* In the child: never returns. */
-static void child_exec(const struct record_options *options, const char *preload, int channel_fd, pid_t collector,
-                       int error_fd)
+static void child_exec(const struct record_options *options, const char *preload, struct channel *channel,
+                       int channel_fd, int error_fd)
 {
+    channel->main_pid = getpid();
     char value[PATH_MAX * 2];
     const char *others = getenv("LD_PRELOAD");
     snprintf(value, sizeof value, others && *others ? "%s:%s" : "%s", preload, others);
     setenv("LD_PRELOAD", value, 1);
-    snprintf(value, sizeof value, "/proc/%d/fd/%d", (int)collector, channel_fd);
+    snprintf(value, sizeof value, "/proc/%d/fd/%d", (int)channel->collector, channel_fd);
     setenv(CHANNEL_ENVIRONMENT, value, 1);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
@@ -104,11 +105,20 @@ static void reap(struct run *run)
     }
 }
 
-/* Ends the program: asks first, then insists. */
+/* Sends the signal to the program and to what it started; orphans of its are our children by now. */
 static void stop(const struct run *run, int number)
 {
     if (!run->child_ended)
         kill(run->child, number);
+    collector_signal(run->collector, number);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *children = fopen(path, "re");
+    int pid;
+    while (children && fscanf(children, "%d", &pid) == 1)
+        kill(pid, number);
+    if (children)
+        fclose(children);
 }
 
 static int collect(struct run *run)
@@ -138,9 +148,9 @@ static int collect(struct run *run)
             }
             if (options->timeout_s > 0 && (double)(now - run->start_ns) * 1e-9 > options->timeout_s) {
                 stop(run, run->result->timed_out ? SIGKILL : SIGTERM);
-                run->result->timed_out = true;
-                if (run->child_ended)
+                if (run->result->timed_out && run->child_ended)
                     return 0;
+                run->result->timed_out = true;
             }
             /* A terminal sends ^C to the program itself; others get it from us, once. */
             if (interrupted && !killed) {
@@ -154,17 +164,16 @@ static int collect(struct run *run)
     }
 }
 
-static int start(struct run *run, const char *preload, int channel_fd)
+static int start(struct run *run, const char *preload, struct channel *channel, int channel_fd)
 {
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC))
         return -errno;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    pid_t self = getpid();
     run->start_ns = clock_ns(CLOCK_MONOTONIC);
     run->child = fork();
     if (run->child == 0)
-        child_exec(run->options, preload, channel_fd, self, pipe_fds[1]);
+        child_exec(run->options, preload, channel, channel_fd, pipe_fds[1]);
     int error = run->child < 0 ? errno : 0;
     close(pipe_fds[1]);
     if (!error && read(pipe_fds[0], &error, sizeof error) != sizeof error)
@@ -210,11 +219,13 @@ int record_run(const struct record_options *options, const struct trace_sink *co
     sigaction(SIGTERM, &action, &old_term);
     struct rusage before;
     getrusage(RUSAGE_SELF, &before);
-    status = start(&run, preload, channel_fd);
+    status = start(&run, preload, channel, channel_fd);
     if (!status) {
         status = collect(&run);
         if (status)
             stop(&run, SIGTERM);
+        else if (result->timed_out || result->interrupted)
+            stop(&run, SIGKILL); /* what did not end with the program */
         int64_t rest = status ? 0 : collector_drain(run.collector, true);
         if (rest < 0)
             status = (int)rest;
@@ -227,8 +238,8 @@ int record_run(const struct record_options *options, const struct trace_sink *co
             status = collector_finish(run.collector, &result->end);
         if (!status && !result->end.processes) {
             snprintf(result->message, sizeof result->message,
-                     "%.300s: nothing was recorded: the program did not load the recorder (it cleared its environment, or "
-                     "started another program by itself: try --children)", target.path);
+                     "%.300s: nothing was recorded: the program did not load the recorder (was LD_PRELOAD taken out of its "
+                     "environment?)", target.path);
             status = -ENODATA;
         }
         struct collector_oracle oracle;
