@@ -16,6 +16,7 @@ struct stream {
     int status;
     uint32_t processes, threads, modules, nodes;
     uint64_t now_ns, thread_ns[THREADS];
+    uint32_t node_threads[NODES + 32]; /* by node */
     uint32_t *live, *unused;
     uint64_t *addresses;
     size_t live_count, unused_count;
@@ -97,10 +98,13 @@ static void nodes_make(struct stream *stream)
     uint32_t count = 1 + below(stream, 16);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t id = ++stream->nodes;
+        uint32_t parent = below(stream, 8) ? below(stream, id) : id - 1;
+        uint32_t thread = parent ? stream->node_threads[parent] : below(stream, stream->threads);
+        stream->node_threads[id] = thread;
         nodes[i] = (struct trace_node){
             .id = id,
-            .parent = below(stream, 8) ? below(stream, id) : id - 1,
-            .thread = below(stream, stream->threads),
+            .parent = parent,
+            .thread = thread,
             .module = below(stream, 5) ? below(stream, stream->modules) : TRACE_NO_MODULE,
             .flags = below(stream, 2) * TRACE_NODE_TRUNCATED,
             .slot = UINT64_C(0x7fff00000000) - below(stream, 100000) * UINT64_C(8),

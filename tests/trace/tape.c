@@ -93,6 +93,10 @@ static int on_nodes(void *context, const struct trace_node *nodes, size_t count)
         RULE(tape, node->thread < tape->threads.count, node->thread, tape->threads.count);
         RULE(tape, node->module == TRACE_NO_MODULE || node->module < tape->modules.count,
              node->module, tape->modules.count);
+        const struct trace_node *known = tape->nodes.items;
+        if (node->parent && node->parent <= tape->nodes.count)
+            RULE(tape, known[node->parent - 1].thread == node->thread,
+                 known[node->parent - 1].thread, node->thread);
         list_add(&tape->nodes, node, 1, sizeof *node);
     }
     return 0;

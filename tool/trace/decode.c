@@ -115,6 +115,12 @@ static int node_take(struct decode *decode, struct reading *in, struct trace_nod
     uint32_t id = decode->nodes + 1;
     if (!up || up > id || thread >= decode->threads || module > decode->modules)
         return DECODE_DAMAGED;
+    if (up < id && decode->node_threads[id - up] != thread)
+        return DECODE_DAMAGED;
+    if (id >= decode->node_capacity &&
+        room(&decode->node_threads, &decode->node_capacity, id + (size_t)1, sizeof(uint32_t)))
+        return -ENOMEM;
+    decode->node_threads[id] = thread;
     *ret_node = (struct trace_node){.id = id,
                                     .parent = id - up,
                                     .thread = thread,
@@ -454,6 +460,7 @@ int decode_cut(struct decode *decode)
 
 void decode_done(struct decode *decode)
 {
+    free(decode->node_threads);
     free(decode->thread_times);
     free(decode->addresses);
     free(decode->live);

@@ -28,7 +28,9 @@ struct decode {
 
     uint32_t processes, modules, threads, nodes;
     uint64_t last_slot, last_address; /* of nodes, for differences */
-    uint64_t *thread_times;           /* of the last event, by thread */
+    uint32_t *node_threads;           /* by node */
+    size_t node_capacity;
+    uint64_t *thread_times; /* of the last event, by thread */
     size_t thread_capacity;
 
     uint64_t *addresses; /* of live blocks, by number */

@@ -21,7 +21,7 @@ struct reader_result {
  * Pushes everything that can be read; "-" is standard input. A file cut off anywhere gives what
  * came before the cut, an end made up from what was seen (exit_status -1), and a message that says
  * what was lost. 0; or -errno: of open or read, -ENOTSUP a newer version, -EBADMSG not a trace or
- * damaged at its very beginning, -ENOMEM, or a sink's. Memory: threads and live blocks.
+ * damaged at its very beginning, -ENOMEM, or a sink's. Memory: nodes and live blocks.
  *
  * `window_from_ns`..`window_to_ns` limits the events, both included; 0, UINT64_MAX: all.
  * Definitions and the recording's end come in any case. Blocks are numbered anew then, and one that
