@@ -59,7 +59,7 @@ static void resolve(void *context, uint32_t module, uint64_t address, struct ana
     struct advice *advice = context;
     struct symbols_function function;
     symbols_function(advice->symbols, module, address, &function);
-    *ret_frame = (struct analyse_frame){function.id, function.wrapper, function.system};
+    *ret_frame = (struct analyse_frame){function.id, function.wrapper, function.system, function.named};
     if (!advice->request || strcmp(function.name, advice->request) || advice->request_count == REQUESTS_MAX)
         return;
     for (size_t i = 0; i < advice->request_count; i++)
@@ -147,6 +147,13 @@ static size_t frames_add(struct advice *advice, uint32_t module, uint64_t addres
     return count;
 }
 
+/* Headers that come with the compiler or the system: inlined calls of theirs are not the user's lines. */
+static bool system_header(const char *file)
+{
+    return file && (!strncmp(file, "/usr/include/", 13) || !strncmp(file, "/usr/lib/gcc", 12) ||
+                    !strncmp(file, "/usr/lib/llvm", 13));
+}
+
 /* The line to show for an address: of the function itself, seen through calls of wrappers that were inlined. */
 static void line_of(struct advice *advice, uint32_t module, uint64_t address, const char **ret_function, const char **ret_file,
                     unsigned *ret_line)
@@ -154,7 +161,8 @@ static void line_of(struct advice *advice, uint32_t module, uint64_t address, co
     struct symbols_line lines[LINES_MAX];
     size_t count = symbols_lines(advice->symbols, module, address, lines, LINES_MAX);
     size_t shown = 0;
-    while (shown + 1 < count && lines[shown].inlined && symbols_name_is_wrapper(advice->symbols, lines[shown].function))
+    while (shown + 1 < count && lines[shown].inlined &&
+           (system_header(lines[shown].file) || symbols_name_is_wrapper(advice->symbols, lines[shown].function)))
         shown++;
     *ret_function = lines[shown].function;
     *ret_file = lines[shown].file;
@@ -287,7 +295,8 @@ int advice_finish(struct advice *advice, const struct verdict_thresholds *thresh
         status = site_fill(advice, facts[i], site);
         advice->site_count = i + 1;
         size_t size = (size_t)facts[i]->size.p50;
-        site->cost = (struct verdict_cost){cost_malloc_pair_ns(&prices, size), cost_pool_pair_ns(&prices, size), false, {0, 0}};
+        site->cost = (struct verdict_cost){cost_malloc_live_ns(&prices, size, facts[i]->live_peak),
+                                           cost_pool_pair_ns(&prices, size), false, {0, 0}};
         site->verdict = &advice->verdicts[i];
         inputs[i] = (struct verdict_input){facts[i], i, site->names, site->cost};
     }

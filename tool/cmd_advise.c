@@ -23,7 +23,9 @@ static void help(FILE *stream)
             "Runs an unmodified program, records its allocations, and says for each place that allocates\n"
             "whether a pool would pay, or what would do better, with the number that decided.\n"
             "The program's own output goes where it always goes; the advice comes after it.\n\n"
-            "  --json               one JSON document instead of text\n"
+            "  --json               one JSON document instead of text; what the program writes to standard output\n"
+            "                       then goes to standard error\n"
+            "  -o FILE              the advice into a file, as text or, when it ends in .json, as JSON\n"
             "  --top N              sites to show in the text (default %u)\n"
             "  --wrapper REGEX      functions whose whole name matches only pass allocations on: judge their\n"
             "                       callers instead (many are known already; may be given more than once)\n"
@@ -40,7 +42,8 @@ struct advise {
     const struct command_globals *globals;
     bool json, show_thresholds;
     unsigned top;
-    const char *request;
+    const char *request, *output;
+    FILE *stream; /* the report's */
     const char *wrappers[WRAPPERS_MAX + 1];
     int wrapper_count;
     struct verdict_thresholds *thresholds;
@@ -88,6 +91,9 @@ static int option_take(struct advise *advise, int option, char **argv)
         return 0;
     case OWN + 6:
         return threshold_set(advise, optarg);
+    case 'o':
+        advise->output = optarg;
+        return 0;
     case ':':
         return command_error("%s needs a value (see poolwise advise --help)", argv[optind - 1]);
     default:
@@ -117,11 +123,15 @@ static unsigned terminal_width(void)
 
 static int report_print(const struct advise *advise, const struct report *report)
 {
-    const struct report_style style = {terminal_width(), advise->globals->colour_out, advise->top};
-    int status = advise->json ? report_json(report, stdout) : report_text(report, &style, stdout);
-    if (!status && fflush(stdout))
+    const struct report_style style = {terminal_width(), advise->globals->colour_out && !advise->output, advise->top};
+    const char *name = advise->output ? advise->output : "standard output";
+    FILE *stream = advise->stream;
+    int status = advise->json ? report_json(report, stream) : report_text(report, &style, stream);
+    if (!status && fflush(stream))
         status = -errno;
-    return status ? command_error("standard output: %s", strerror(-status)) : EXIT_DONE;
+    if (status == -EPIPE)
+        return EXIT_PROBLEM; /* whoever reads has read enough, and needs no words */
+    return status ? command_error("%s: %s", name, strerror(-status)) : EXIT_DONE;
 }
 
 static int judge(const struct advise *advise, struct advice *advice, const char *const *command, const char *const *notes)
@@ -141,8 +151,12 @@ static int advise_program(struct advise *advise, struct advice *advice, char **c
     size_t sink_count = advice_sinks(advice, &sinks);
     struct record_result result;
     advise->recording.options.command = command;
+    advise->recording.options.stdout_to_stderr = advise->json && !advise->output;
     if (command_recording_run(advise->globals, &advise->recording, sinks, sink_count, &result))
         return EXIT_PROBLEM;
+    if (!result.end.events)
+        return command_error("%s allocated nothing: there is nothing to judge (if it starts other programs, try --children)",
+                             command[0]);
     char ended[96] = "";
     const char *notes[3] = {NULL};
     if (result.timed_out)
@@ -189,6 +203,7 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
         {"no-replay", no_argument, NULL, COMMAND_OPTION_OWN + 4},
         {"thresholds", no_argument, NULL, COMMAND_OPTION_OWN + 5},
         {"threshold", required_argument, NULL, COMMAND_OPTION_OWN + 6},
+        {"output", required_argument, NULL, 'o'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
     struct advise advise = {.globals = globals, .top = TOP_DEFAULT, .thresholds = verdict_thresholds_create()};
@@ -196,7 +211,7 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
         return command_error("out of memory");
     int status = 0, option;
     opterr = 0;
-    while (!status && (option = getopt_long(argc, argv, "+:h", options, NULL)) != -1) {
+    while (!status && (option = getopt_long(argc, argv, "+:ho:", options, NULL)) != -1) {
         if (option == 'h') {
             help(stdout);
             verdict_thresholds_destroy(advise.thresholds);
@@ -206,6 +221,8 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
         if (taken <= 0)
             status = taken < 0 ? EXIT_PROBLEM : option_take(&advise, option, argv);
     }
+    size_t length = advise.output ? strlen(advise.output) : 0;
+    advise.json |= length > 5 && !strcmp(advise.output + length - 5, ".json");
     bool program = optind > 1 && !strcmp(argv[optind - 1], "--");
     struct advice *advice = NULL;
     if (!status && advise.show_thresholds) {
@@ -214,6 +231,9 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
         status = command_error("which program? poolwise advise [OPTION...] -- PROGRAM [ARGUMENT...], or a trace");
     } else if (!status && !program && optind + 1 < argc) {
         status = command_error("one trace, please; a program comes after --: poolwise advise -- %s ...", argv[optind]);
+    } else if (!status && !(advise.stream = advise.output ? fopen(advise.output, "we") : stdout)) {
+        /* Before the program runs: its minutes are not to be lost for a misspelt name. */
+        status = command_error("%s: %s", advise.output, strerror(errno));
     } else if (!status) {
         const struct advice_options wanted = {advise.wrappers, advise.request};
         char *message = NULL;
@@ -228,5 +248,7 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
     }
     advice_destroy(advice);
     verdict_thresholds_destroy(advise.thresholds);
+    if (advise.output && advise.stream && fclose(advise.stream) && !status)
+        status = command_error("%s: %s", advise.output, strerror(errno));
     return status;
 }

@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "format.h"
+#include "target.h"
 #include "writer.h"
 
 static void help(FILE *stream)
@@ -49,6 +50,11 @@ int cmd_record(const struct command_globals *globals, int argc, char **argv)
     if (optind == argc)
         return command_error("which program? poolwise record [OPTION...] -- PROGRAM [ARGUMENT...]");
     recording.options.command = argv + optind;
+    /* Before a file that may exist is overwritten. */
+    struct target target;
+    char message[512];
+    if (target_check(argv[optind], &target, message, sizeof message))
+        return command_error("%s", message);
     struct writer *writer = writer_create(path, recording.options.site ? FORMAT_SITE : 0);
     if (!writer)
         return command_error("%s: %s", path, strerror(errno));

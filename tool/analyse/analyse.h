@@ -27,6 +27,7 @@ struct analyse_frame {
     uint64_t function; /* equal for all addresses in one function; never 0 */
     bool wrapper;      /* an allocator or a wrapper, by name */
     bool system;       /* libc and the like: never a wrapper by shape */
+    bool named;        /* false: a stripped file; it counts as a wrapper right below one */
 };
 
 struct analyse_options {

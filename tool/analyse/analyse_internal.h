@@ -120,6 +120,7 @@ struct code {
     uint64_t address;
     bool wrapper; /* by name */
     bool system;
+    bool named;
 };
 
 struct function {

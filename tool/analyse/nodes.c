@@ -136,6 +136,7 @@ int nodes_resolve(struct analyse *a, uint32_t number)
     code->function = function;
     code->wrapper = frame.wrapper;
     code->system = frame.system;
+    code->named = frame.named;
     return 0;
 }
 
@@ -276,6 +277,28 @@ int nodes_unknown_path(struct analyse *a, uint32_t *ret_path)
  */
 #define SKIP_MAX 64u
 
+/*
+ * Whether a function without a name stands below a named wrapper: then it is that wrapper's own
+ * (a static function of a stripped library, often called through a table of allocator functions).
+ */
+#define INNER_MAX 2u /* frames between the function and the wrapper's name, it included */
+
+static int inside_wrapper(struct analyse *a, uint32_t path, bool *ret_inside)
+{
+    const struct code *code = &a->codes[a->paths[path].code];
+    *ret_inside = false;
+    if (code->named || code->system || code->module == TRACE_NO_MODULE)
+        return 0;
+    for (uint32_t i = 0, at = a->paths[path].parent; i < INNER_MAX && at && !*ret_inside;
+         i++, at = a->paths[at].parent) {
+        int result = nodes_resolve(a, a->paths[at].code);
+        if (result)
+            return result;
+        *ret_inside = a->codes[a->paths[at].code].wrapper;
+    }
+    return 0;
+}
+
 int nodes_skip_slow(struct analyse *a, uint32_t path)
 {
     uint32_t skip = 0;
@@ -284,7 +307,12 @@ int nodes_skip_slow(struct analyse *a, uint32_t path)
         int result = nodes_resolve(a, frame->code);
         if (result)
             return result;
-        if (!frame->parent || !code_is_wrapper(a, &a->codes[frame->code]))
+        bool inside = false;
+        if (frame->parent && !code_is_wrapper(a, &a->codes[frame->code]))
+            result = inside_wrapper(a, at, &inside);
+        if (result)
+            return result;
+        if (!a->paths[at].parent || !(inside || code_is_wrapper(a, &a->codes[a->paths[at].code])))
             break;
     }
     a->paths[path].skip = (uint16_t)skip;

@@ -12,8 +12,10 @@
 #include "collector.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -688,6 +690,7 @@ int64_t collector_drain(struct collector *collector, bool final)
     }
     /* What was in the rings was read from the counter by now, whatever it says. */
     collector->future = channel_ticks() + collector->stall_short_ticks;
+    processes_update(collector);
     modules_update(collector);
     uint64_t read = 0;
     uint64_t horizon = final ? collector->future : collector->horizon;
@@ -758,6 +761,34 @@ uint32_t collector_running(const struct collector *collector)
     return running;
 }
 
+/* Whether we have started it, or what it says it is: a process id from the mapping may be anybody's. */
+static bool is_descendant(int32_t pid)
+{
+    for (int depth = 0; depth < 64 && pid > 1; depth++) {
+        char path[64], text[512], *after;
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+        if (fd >= 0)
+            close(fd);
+        text[size > 0 ? size : 0] = '\0';
+        /* Field 4, counted from the end of the name in brackets. */
+        if (!(after = strrchr(text, ')')) || sscanf(after + 1, " %*c %d", &pid) != 1)
+            return false;
+        if (pid == (int32_t)getpid())
+            return true;
+    }
+    return false;
+}
+
+void collector_signal(const struct collector *collector, int number)
+{
+    for (uint32_t i = 0; i < collector->process_limit; i++)
+        if (collector->processes[i].known && !process_gone(collector, i) &&
+            is_descendant(collector->processes[i].pid))
+            kill(collector->processes[i].pid, number);
+}
+
 bool collector_retire_wanted(const struct collector *collector)
 {
     return atomic_load_explicit(&collector->channel->ring_wanted, memory_order_relaxed);
@@ -801,7 +832,10 @@ void collector_oracle(const struct collector *collector, struct collector_oracle
     *ret_oracle = rings_sum(collector).oracle;
 }
 
-#define ENTRY_NS 4.0 /* call of the entry point, its prologue, writing and publishing the unit */
+/* What the sampling does not repeat: the call of the entry point, writing and publishing the unit, and the
+ * caches' and predictors' losses. Measured as the difference between the CPU time that recording added to seven
+ * programs (jq, sqlite3, xmllint, bash, readelf, git, the sample) and their samples: 6 to 13 ns, but git 32. */
+#define ENTRY_NS 12.0
 
 void collector_totals(const struct collector *collector, struct trace_end *ret_end)
 {

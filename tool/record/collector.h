@@ -40,6 +40,9 @@ bool collector_retire_wanted(const struct collector *collector);
 /* Processes that attached and still run. */
 uint32_t collector_running(const struct collector *collector);
 
+/* Sends a signal to each of those. */
+void collector_signal(const struct collector *collector, int number);
+
 /* What is known so far; counts only. */
 void collector_totals(const struct collector *collector, struct trace_end *ret_end);
 

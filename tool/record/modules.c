@@ -139,3 +139,13 @@ int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start
     atomic_store_explicit(&modules.registered[number], generation, memory_order_release);
     return (int)number;
 }
+
+bool modules_is_plain_cxx(uint64_t pc)
+{
+    struct dl_find_object object;
+    if (!modules.find || modules.find((void *)(uintptr_t)pc, &object) || !object.dlfo_link_map)
+        return true;
+    const char *name = strrchr(object.dlfo_link_map->l_name, '/');
+    name = name ? name + 1 : object.dlfo_link_map->l_name;
+    return !strncmp(name, "libstdc++", 9) || !strncmp(name, "libc++", 6);
+}

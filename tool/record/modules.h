@@ -2,6 +2,7 @@
 /* The traced process' loaded modules, found without locks and published in the channel. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct channel;
@@ -17,3 +18,6 @@ void modules_fork(uint32_t process);
 
 /* A module was unloaded: another may come to its place. */
 void modules_forget(void);
+
+/* Whether the address lies in a C++ library whose operators new and delete go through malloc and free. */
+bool modules_is_plain_cxx(uint64_t pc);

@@ -9,8 +9,8 @@
 
 struct node_set_cell {
     uint64_t slot, address;
-    uint32_t parent, module, id; /* id 0: empty */
-    uint32_t flags;
+    uint32_t parent, thread, id; /* id 0: empty */
+    uint16_t module, flags;      /* module: its lower half, which a channel's numbers fit */
 };
 
 struct node_set {
@@ -22,5 +22,5 @@ struct node_set {
 int node_set_init(struct node_set *nodes);
 void node_set_done(struct node_set *nodes);
 
-/* Finds the node equal in parent, slot, address, module and flags, or makes it; sets node->id. 0 or -ENOMEM. */
+/* Finds the node equal in thread, parent, slot, address, module and flags, or makes it; sets node->id. 0 or -ENOMEM. */
 int node_set_intern(struct node_set *nodes, struct trace_node *node, bool *ret_made);

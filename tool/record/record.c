@@ -75,6 +75,8 @@ static void child_exec(const struct record_options *options, const char *preload
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
+    if (options->stdout_to_stderr)
+        dup2(STDERR_FILENO, STDOUT_FILENO);
     execvp(options->command[0], options->command);
     int error = errno;
     if (write(error_fd, &error, sizeof error) < 0)
@@ -108,11 +110,20 @@ static void reap(struct run *run)
     run->childless = pid < 0 && errno == ECHILD;
 }
 
-/* Ends the program: asks first, then insists. */
+/* Sends the signal to the program and to what it started; orphans of its are our children by now. */
 static void stop(const struct run *run, int number)
 {
     if (!run->child_ended)
         kill(run->child, number);
+    collector_signal(run->collector, number);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *children = fopen(path, "re");
+    int pid;
+    while (children && fscanf(children, "%d", &pid) == 1)
+        kill(pid, number);
+    if (children)
+        fclose(children);
 }
 
 static int collect(struct run *run)
@@ -144,9 +155,9 @@ static int collect(struct run *run)
             }
             if (options->timeout_s > 0 && (double)(now - run->start_ns) * 1e-9 > options->timeout_s) {
                 stop(run, run->result->timed_out ? SIGKILL : SIGTERM);
-                run->result->timed_out = true;
-                if (run->child_ended)
+                if (run->result->timed_out && run->child_ended)
                     return 0;
+                run->result->timed_out = true;
             }
             /* A terminal sends ^C to the program itself; others get it from us, once. */
             if (interrupted && !killed) {
@@ -221,6 +232,8 @@ int record_run(const struct record_options *options, const struct trace_sink *co
         status = collect(&run);
         if (status)
             stop(&run, SIGTERM);
+        else if (result->timed_out || result->interrupted)
+            stop(&run, SIGKILL); /* what did not end with the program */
         int64_t rest = status ? 0 : collector_drain(run.collector, true);
         if (rest < 0)
             status = (int)rest;
@@ -233,8 +246,8 @@ int record_run(const struct record_options *options, const struct trace_sink *co
             status = collector_finish(run.collector, &result->end);
         if (!status && !result->end.processes) {
             snprintf(result->message, sizeof result->message,
-                     "%.300s: nothing was recorded: the program did not load the recorder (it cleared its environment, or "
-                     "started another program by itself: try --children)", target.path);
+                     "%.300s: nothing was recorded: the program did not load the recorder (was LD_PRELOAD taken out of its "
+                     "environment?)", target.path);
             status = -ENODATA;
         }
         result->implied_frees = collector_implied_frees(run.collector);

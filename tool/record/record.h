@@ -16,6 +16,7 @@ struct record_progress {
 struct record_options {
     char *const *command; /* NULL-terminated */
     bool lossy, site, children;
+    bool stdout_to_stderr; /* the program's standard output goes to standard error: ours is for a document */
     bool oracle;          /* tests: every stack compared with a full unwind */
     double timeout_s;     /* 0: none */
     /* About ten times a second; NULL: not wanted. */

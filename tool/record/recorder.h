@@ -49,6 +49,7 @@ struct recorder_thread {
     struct recorder_nested *nested; /* NULL: no ring yet */
     uint64_t misses;     /* without a ring: events since the last try to claim one */
     uint64_t seen;       /* the generation that the table is good for */
+    uint32_t inside;     /* entry points in progress that record for themselves: what they call does not count */
 };
 
 /* Generations are even and small, so neither of these is one. */

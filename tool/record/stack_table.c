@@ -97,10 +97,11 @@ static struct stack_entry *entry_take(struct stack_table *table, uint64_t sp, ui
 /* A cell of an entry under construction; false: it does not fit, or lies out of reach. */
 static bool cell_add(struct stack_entry *entry, uint64_t address, uint64_t value)
 {
-    uint64_t offset = address - entry->sp;
-    if (offset > UINT32_MAX || entry->cell_count == STACK_CELLS)
+    uint64_t offset = (address - entry->sp) / sizeof(uint64_t);
+    if (offset > UINT16_MAX || address % sizeof(uint64_t) || entry->sp % sizeof(uint64_t) ||
+        entry->cell_count == STACK_CELLS)
         return false;
-    entry->offset[entry->cell_count] = (uint32_t)offset;
+    entry->offset[entry->cell_count] = (uint16_t)offset;
     entry->value[entry->cell_count++] = value;
     return true;
 }
@@ -125,32 +126,35 @@ static struct stack_entry *entry_make(struct stack_table *table, const struct st
 {
     if (!step->keeps || (caller && !outer))
         return NULL;
-    struct stack_entry made = {.sp = step->sp, .ra = step->pc, .rbp = step->rbp, .node = node, .depth = 1};
+    struct stack_entry made = {.sp = step->sp, .ra = step->pc, .rbp = step->rbp, .node = node, .depth = 1,
+                               .outer = STACK_NONE, .next = {STACK_NONE, STACK_NONE}};
     if (step->needs_rbp)
-        made.rbp_mask = UINT64_MAX;
+        made.rbp_mask = -1;
     if (step->deref_at && !cell_add(&made, step->deref_at, step->deref))
         return NULL;
     if (caller) {
         if (outer->rbp_mask) {
             if (caller->rbp_at == step->rbp_at)
-                made.rbp_mask = UINT64_MAX; /* not saved by this frame: still the same register */
+                made.rbp_mask = -1; /* not saved by this frame: still the same register */
             else if (!cell_add(&made, caller->rbp_at, caller->rbp))
                 return NULL;
         }
         if (!cell_add(&made, caller->slot, caller->slot_value))
             return NULL;
         made.depth = (uint16_t)(outer->depth + 1);
-        uint64_t rise = outer->sp - made.sp;
-        if (made.cell_count + outer->cell_count <= STACK_CELLS && rise <= UINT32_MAX / 2 &&
-            (!outer->cell_count || outer->offset[outer->cell_count - 1] <= UINT32_MAX / 2)) {
+        uint64_t rise = (outer->sp - made.sp) / sizeof(uint64_t);
+        uint32_t reach = 0;
+        for (unsigned i = 0; i < outer->cell_count; i++)
+            reach = outer->offset[i] > reach ? outer->offset[i] : reach;
+        if (made.cell_count + outer->cell_count <= (int)STACK_CELLS && rise + reach <= UINT16_MAX) {
             for (unsigned i = 0; i < outer->cell_count; i++) {
-                made.offset[made.cell_count] = outer->offset[i] + (uint32_t)rise;
+                made.offset[made.cell_count] = (uint16_t)(outer->offset[i] + rise);
                 made.value[made.cell_count++] = outer->value[i];
             }
             made.outer = outer->outer;
             made.outer_stamp = outer->outer_stamp;
         } else {
-            made.outer = outer;
+            made.outer = (uint16_t)(outer - table->entries);
             made.outer_stamp = outer->stamp;
         }
     }
@@ -161,6 +165,19 @@ static struct stack_entry *entry_make(struct stack_table *table, const struct st
         made.ra = 0; /* no state has this: only the entries inside it lead here */
     made.stamp = entry->stamp;
     *entry = made;
+    return entry;
+}
+
+struct stack_entry *stack_table_find_slow(struct stack_table *table, const struct stack_key *key)
+{
+    uint16_t number = table->entries[table->last].next[1];
+    struct stack_entry *entry = &table->entries[number];
+    if (number == STACK_NONE || !stack_entry_is(table, entry, key)) {
+        entry = stack_table_find(table, key, UINT32_MAX);
+        if (!entry)
+            return NULL;
+    }
+    stack_table_follow(table, (uint16_t)(entry - table->entries));
     return entry;
 }
 
@@ -215,10 +232,8 @@ uint32_t stack_table_miss(struct stack_table *table, const struct stack_key *key
         above = entry_make(table, &steps[i], caller, above, node, below_cut);
         caller = &steps[i];
     }
-    if (above) {
-        table->last->next = above;
-        table->last = above;
-    }
+    if (above)
+        stack_table_follow(table, (uint16_t)(above - table->entries));
     return node;
 }
 
@@ -230,7 +245,9 @@ uint32_t stack_table_site(struct stack_table *table, const struct stack_key *key
     out->node(out->context, id, 0, TRACE_NODE_TRUNCATED, unwind_rule_find(key->ra, false, &scratch)->module, 0,
               key->ra);
     struct stack_entry *entry = entry_take(table, key->sp, key->ra);
-    *entry = (struct stack_entry){.sp = key->sp, .ra = key->ra, .node = id, .depth = 1, .stamp = entry->stamp};
+    *entry = (struct stack_entry){.sp = key->sp, .ra = key->ra, .node = id, .depth = 1, .stamp = entry->stamp,
+                                  .outer = STACK_NONE, .next = {STACK_NONE, STACK_NONE}};
+    stack_table_follow(table, (uint16_t)(entry - table->entries));
     return id;
 }
 
@@ -254,7 +271,7 @@ void stack_table_clear(struct stack_table *table)
     memset(table->sets, 0, sizeof table->sets);
     memset(table->frames, 0, sizeof table->frames);
     table->used = 0;
-    table->entries[0].next = NULL;
-    table->last = &table->entries[0];
+    table->entries[0].next[0] = table->entries[0].next[1] = STACK_NONE;
+    table->last = 0;
     /* Entries keep their stamps, so none is mistaken for an old one. */
 }

@@ -33,24 +33,27 @@
 
 #define STACK_WAYS      8u
 #define STACK_SETS      1024u
-#define STACK_CELLS     16u
+#define STACK_CELLS     20u
 #define STACK_DEPTH_MAX 256u /* frames kept; deeper stacks are cut at the outer end */
 
 struct stack_entry {
     _Alignas(64) uint64_t sp;
     uint64_t ra;
-    uint64_t rbp, rbp_mask; /* rbp is compared only where the mask has ones: all or none */
+    uint64_t rbp;
     uint32_t node;
     uint32_t stamp;         /* changes when the entry is filled anew; 0: never filled */
-    struct stack_entry *outer; /* NULL: the cells reach the outermost frame */
     uint32_t outer_stamp;
-    uint16_t cell_count;
+    uint16_t outer;         /* STACK_NONE: the cells reach the outermost frame */
+    uint16_t next[2];       /* the entries that came after this one, the last first; STACK_NONE: none yet */
     uint16_t depth;         /* frames from here to the outermost kept */
-    struct stack_entry *next; /* the entry of the event that came after this one's last time; NULL: none yet */
-    uint32_t offset[STACK_CELLS]; /* cells' addresses above sp, bytes */
+    uint8_t cell_count;
+    int8_t rbp_mask;        /* -1: rbp is compared; 0: nothing rests on it */
+    uint16_t offset[STACK_CELLS]; /* cells' addresses above sp, in units of 8 bytes */
     uint64_t value[STACK_CELLS];
 };
 _Static_assert(sizeof(struct stack_entry) == 256, "an entry is four cache lines");
+
+#define STACK_NONE UINT16_MAX
 
 struct stack_set {
     uint32_t tag[STACK_WAYS]; /* 0: empty */
@@ -83,11 +86,10 @@ struct stack_frame {
 struct stack_table {
     struct stack_set sets[STACK_SETS];
     struct stack_frame frames[STACK_FRAMES];
-    struct stack_entry *last; /* of the last event; never NULL once cleared */
+    uint32_t last;  /* number of the last event's entry */
     uint32_t used;  /* entries handed out so far */
     uint32_t stamp;
     uint32_t last_node; /* ids given so far */
-    uint32_t pad;
     struct stack_entry entries[STACK_SETS * STACK_WAYS];
     struct stack_step steps[STACK_DEPTH_MAX]; /* of the unwind in progress: the program's stack may be small */
 };
@@ -95,29 +97,6 @@ struct stack_table {
 struct stack_key {
     uint64_t sp, ra, rbp;
 };
-
-/* Whether the frames above the entry's state are still the ones it was made from. */
-static inline __attribute__((always_inline)) bool stack_entry_holds(const struct stack_entry *entry)
-{
-    for (;;) {
-        const char *sp = (const char *)(uintptr_t)entry->sp;
-        const uint32_t *offset = entry->offset;
-        const uint64_t *value = entry->value, *end = value + entry->cell_count;
-        for (; end - value >= 4; value += 4, offset += 4)
-            if (*(const uint64_t *)(sp + offset[0]) != value[0] || *(const uint64_t *)(sp + offset[1]) != value[1] ||
-                *(const uint64_t *)(sp + offset[2]) != value[2] || *(const uint64_t *)(sp + offset[3]) != value[3])
-                return false;
-        for (; value < end; value++, offset++)
-            if (*(const uint64_t *)(sp + *offset) != *value)
-                return false;
-        const struct stack_entry *outer = entry->outer;
-        if (!outer)
-            return true;
-        if (__builtin_expect(outer->stamp != entry->outer_stamp, 0))
-            return false;
-        entry = outer;
-    }
-}
 
 static inline uint32_t stack_frame_index(uint64_t ra)
 {
@@ -164,11 +143,37 @@ static inline uint32_t stack_tag(uint64_t hash)
     return (uint32_t)(hash >> 32) | 1;
 }
 
-/* Whether the entry is for this state and its frames hold. */
-static inline __attribute__((always_inline)) bool stack_entry_is(const struct stack_entry *entry, const struct stack_key *key)
+/* Whether the frames above the entry's state are still the ones it was made from. */
+static inline __attribute__((always_inline)) bool stack_entry_holds(const struct stack_table *table,
+                                                                    const struct stack_entry *entry)
 {
-    return entry->sp == key->sp && entry->ra == key->ra && !((entry->rbp ^ key->rbp) & entry->rbp_mask) &&
-           stack_entry_holds(entry);
+    for (;;) {
+        const uint64_t *sp = (const uint64_t *)(uintptr_t)entry->sp;
+        const uint16_t *offset = entry->offset;
+        const uint64_t *value = entry->value, *end = value + entry->cell_count;
+        for (; end - value >= 4; value += 4, offset += 4)
+            if (sp[offset[0]] != value[0] || sp[offset[1]] != value[1] || sp[offset[2]] != value[2] ||
+                sp[offset[3]] != value[3])
+                return false;
+        for (; value < end; value++, offset++)
+            if (sp[*offset] != *value)
+                return false;
+        if (entry->outer == STACK_NONE)
+            return true;
+        const struct stack_entry *outer = &table->entries[entry->outer];
+        if (__builtin_expect(outer->stamp != entry->outer_stamp, 0))
+            return false;
+        entry = outer;
+    }
+}
+
+/* Whether the entry is for this state and its frames hold. */
+static inline __attribute__((always_inline)) bool stack_entry_is(const struct stack_table *table,
+                                                                 const struct stack_entry *entry,
+                                                                 const struct stack_key *key)
+{
+    return entry->sp == key->sp && entry->ra == key->ra &&
+           !((entry->rbp ^ key->rbp) & (uint64_t)(int64_t)entry->rbp_mask) && stack_entry_holds(table, entry);
 }
 
 /* The entry for this state whose frames hold and that has at most `depth_max` frames, or NULL. */
@@ -181,33 +186,48 @@ static inline struct stack_entry *stack_table_find(struct stack_table *table, co
     while (ways) {
         struct stack_entry *entry = &table->entries[set->index[__builtin_ctz(ways)]];
         ways &= ways - 1;
-        if (entry->depth <= depth_max && stack_entry_is(entry, key))
+        if (entry->depth <= depth_max && stack_entry_is(table, entry, key))
             return entry;
     }
     return NULL;
 }
 
-/*
- * The same for the state of an event, which most often comes after the same event as last time: that
- * entry is tried first, and was fetched into the processor's cache while the program ran.
- */
-static inline __attribute__((always_inline)) struct stack_entry *stack_table_next(struct stack_table *table, const struct stack_key *key)
+/* The entry came after the last one. */
+static inline void stack_table_follow(struct stack_table *table, uint16_t number)
 {
-    struct stack_entry *last = table->last, *entry = last->next;
-    if (__builtin_expect(!entry || !stack_entry_is(entry, key), 0)) {
-        entry = stack_table_find(table, key, UINT32_MAX);
+    struct stack_entry *last = &table->entries[table->last];
+    if (last->next[0] != number) {
+        last->next[1] = last->next[0];
+        last->next[0] = number;
+    }
+    table->last = number;
+}
+
+/* As stack_table_find, when the entries that came next before are not it. */
+struct stack_entry *stack_table_find_slow(struct stack_table *table, const struct stack_key *key);
+
+/*
+ * The same for the state of an event, which mostly comes after the same event as one of the last times:
+ * those entries are tried first, and the likeliest was fetched into the processor's cache while the program ran.
+ */
+static inline __attribute__((always_inline)) struct stack_entry *stack_table_next(struct stack_table *table,
+                                                                                  const struct stack_key *key)
+{
+    const uint16_t *next = table->entries[table->last].next;
+    uint16_t number = next[0];
+    struct stack_entry *entry = &table->entries[number];
+    if (__builtin_expect(number == STACK_NONE || !stack_entry_is(table, entry, key), 0)) {
+        entry = stack_table_find_slow(table, key);
         if (!entry)
             return NULL;
-        last->next = entry;
+    } else {
+        table->last = number;
     }
-    table->last = entry;
-    const char *next = (const char *)entry->next;
-    if (next) {
-        __builtin_prefetch(next);
-        __builtin_prefetch(next + 64);
-        __builtin_prefetch(next + 128);
-        __builtin_prefetch(next + 192);
-    }
+    const char *coming = (const char *)&table->entries[entry->next[0] % (STACK_SETS * STACK_WAYS)];
+    __builtin_prefetch(coming);
+    __builtin_prefetch(coming + 64);
+    __builtin_prefetch(coming + 128);
+    __builtin_prefetch(coming + 192);
     return entry;
 }
 

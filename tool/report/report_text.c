@@ -141,8 +141,10 @@ static struct figure size_figure(const struct analyse_site *site, bool range)
         return (struct figure){FIGURE_UNKNOWN};
     if (!range || site->size.min == site->size.max)
         return figure_bytes(site->size.min == site->size.max ? site->size.max : site->size.p50);
-    snprintf(figure.text, sizeof figure.text, "%.16s" FIGURE_UNKNOWN "%.16s",
-             figure_bytes(site->size.min).text, figure_bytes(site->size.max).text);
+    struct figure low = figure_bytes(site->size.min), high = figure_bytes(site->size.max);
+    if (!strcmp(low.text, high.text))
+        return high;
+    snprintf(figure.text, sizeof figure.text, "%.16s" FIGURE_UNKNOWN "%.16s", low.text, high.text);
     return figure;
 }
 
@@ -437,7 +439,7 @@ static void write_hints(const struct page *page, const size_t *rows, size_t coun
     if (!found)
         return;
     snprintf(text + used, sizeof text - used,
-             ": many small blocks are alive at once. Only a trial tells: poolwise try.");
+             ": many small blocks are alive at once. Only a trial can tell.");
     fputc('\n', page->stream);
     layout_fill(page->stream, text, 0, 4, page->style->width);
 }

@@ -27,10 +27,11 @@ bool module_path_is_virtual(const char *path)
            starts_with(path, "/memfd:");
 }
 
-bool module_is_allocator(const char *base_name)
+bool module_is_seen_through(const char *base_name)
 {
     static const char *const names[] = {"libjemalloc", "libtcmalloc", "libmimalloc", "libtbbmalloc",
-                                        "librpmalloc", "libsnmalloc", "libhoard",    "libscalloc"};
+                                        "librpmalloc", "libsnmalloc", "libhoard",    "libscalloc",
+                                        "libstdc++.so", "libc++.so"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (starts_with(base_name, names[i]))
             return true;

@@ -27,7 +27,7 @@ struct module_file {
     uint8_t *build_id;            /* as recorded; size 0: none was */
     size_t build_id_size;
     uint64_t hash; /* of build_id, without one of base_name */
-    bool system, allocator;
+    bool system, seen_through;
 
     bool opened;         /* it was tried */
     const char *problem; /* why it is not used; NULL: it is, or was not tried */
@@ -58,8 +58,9 @@ struct module_function {
 bool module_path_is_virtual(const char *path);
 bool module_is_system(const char *base_name);
 
-/* An allocator's library: all of its functions, named or not, count as the allocator. */
-bool module_is_allocator(const char *base_name);
+/* A library all of whose functions, named or not, count as wrappers: an allocator's; or a C++ standard
+ * library, whose strings and containers allocate for whoever uses them: the site is that use. */
+bool module_is_seen_through(const char *base_name);
 
 /* Opens path for reading addresses as the file has them (bias 0). 0, or -errno with the reason in
  * words. */

@@ -138,7 +138,7 @@ static int64_t find_or_add_file(struct symbols *symbols, const struct symbols_mo
                               ? hash_bytes(HASH_SEED, build_id, file->build_id_size)
                               : hash_bytes(HASH_SEED, file->base_name, strlen(file->base_name)));
     file->system = module_is_system(file->base_name);
-    file->allocator = module_is_allocator(file->base_name);
+    file->seen_through = module_is_seen_through(file->base_name);
     symbols->files[symbols->file_count] = file;
     return (int64_t)symbols->file_count++;
 }
@@ -250,7 +250,7 @@ static void look_up(struct symbols *symbols, struct module_file *file,
     ret_known->named = function.name != NULL;
     ret_known->name = function.name ? function.name : place_name(symbols, file, function.start);
     ret_known->wrapper =
-        (file && file->allocator) ||
+        (file && file->seen_through) ||
         (ret_known->named && wrapper_table_has(symbols->wrappers, ret_known->name));
     uint64_t module_hash = file ? file->hash : 0;
     uint64_t id = hash_mix(hash_bytes(module_hash, &function.start, sizeof function.start));

@@ -8,9 +8,11 @@
  * check, a count, a copy of the bytes or an out-of-memory exit. Neither the size nor the lifetime
  * is its decision, so a verdict about it would be a verdict about nobody; the caller can act.
  *
- * What is not: a function that decides. A container that grows (std::vector::_M_realloc_insert,
- * g_array_set_size, sdsMakeRoomFor, Perl_sv_grow, luaH_resize) chose the growth and can be told
- * PRESIZE; a constructor (sdsnewlen, g_list_append's node, jv_array) made an object, the natural
+ * C++'s and Rust's standard libraries are wrappers as a whole: their containers are instantiated in
+ * the program for hundreds of users, none of which can change them; the line that uses one can.
+ *
+ * What is not: a function that decides. A container that grows (g_array_set_size, sdsMakeRoomFor,
+ * Perl_sv_grow, luaH_resize) chose the growth and can be told PRESIZE; a constructor (sdsnewlen, g_list_append's node, jv_array) made an object, the natural
  * thing to pool; an allocator of its own (apr_palloc, talloc, obstack, AllocSetAlloc) calls malloc
  * per chunk rather than per request, and its chunk is its own affair.
  */
@@ -31,7 +33,6 @@ const char *const wrapper_names[] = {
     "__vasprintf_internal", "___vasprintf_chk",
     /* C++: the operators, and what the standard library puts between them and a container */
     "operator new", "operator new[]", "operator delete", "operator delete[]",
-    "std::string::_M_create", "std::string::_Rep::_S_create", "std::wstring::_M_create",
     "__cxa_allocate_exception", "__cxa_vec_new", "__cxa_vec_new2", "__cxa_vec_new3",
     /* Rust's allocator entry points */
     "__rust_alloc", "__rust_alloc_zeroed", "__rust_realloc", "__rust_dealloc", "__rdl_alloc",
@@ -161,28 +162,10 @@ const char *const wrapper_names[] = {
     "xxmalloc", "GC_malloc", "GC_malloc_atomic", "GC_realloc", "GC_strdup", NULL};
 
 const char *const wrapper_globs[] = {
-    /* C++'s forwarders, for every type */
-    "std::allocator<*>::allocate", "std::__new_allocator<*>::allocate",
-    "__gnu_cxx::new_allocator<*>::allocate", "__gnu_cxx::malloc_allocator<*>::allocate",
-    "__gnu_cxx::__alloc_traits<*>::allocate", "__gnu_cxx::__alloc_traits<*>::_S_allocate*",
-    "std::allocator_traits<*>::allocate", "std::allocator_traits<*>::_S_allocate*",
-    "std::allocator_traits<*>::allocate_at_least", "std::__allocate_guarded*",
-    "std::__allocate_at_least*", "std::*::_M_allocate", "std::*::_M_allocate_map",
-    "std::*::_M_allocate_node", "std::*::_M_allocate_buckets", "std::*::_M_get_node",
-    "std::*::_M_create_node", "std::__detail::_Hashtable_alloc<*>::_M_allocate_*",
-    "std::basic_string<*>::_M_create", "std::basic_string<*>::_S_allocate",
-    "std::basic_string<*>::_Rep::_S_create", "std::pmr::memory_resource::allocate",
-    "std::pmr::polymorphic_allocator<*>::allocate", "*::newdel_res_t::do_allocate",
-    "std::__1::*::allocate", "std::__1::__libcpp_allocate*", "std::__1::__libcpp_operator_new*",
-    "std::__1::__allocate_at_least*",
-    /* make_unique and make_shared name a type and hand out the block; who calls them decides */
-    "std::make_unique<*>", "std::make_shared<*>", "std::allocate_shared<*>",
-    "std::__make_shared<*>", "std::__shared_count<*>::__shared_count<*>",
-    "std::__shared_ptr<*>::__shared_ptr<*>", "std::shared_ptr<*>::shared_ptr<*>",
-    "std::make_unique_for_overwrite<*>", "std::__1::make_unique*", "std::__1::make_shared*",
-    "std::__1::allocate_shared*",
+    /* C++'s and Rust's standard libraries, for every type */
+    "std::*", "__gnu_cxx::*", "*::newdel_res_t::do_allocate",
     /* Rust's layers below Vec and Box */
-    "alloc::alloc::*", "<alloc::alloc::Global as *", "std::alloc::*", "__rustc::__rust_*",
+    "alloc::*", "<alloc::*", "__rustc::__rust_*",
     /* allocators linked in under a prefix, all of whose functions are theirs */
     "je_*", "_rjem_*", "mi_*", "_mi_*", "tc_malloc*", "tc_calloc*", "tc_realloc*", "tc_new*",
     "tc_memalign*", "tc_posix_memalign*", "tcmalloc::*", "tbb::internal::*alloc*",

@@ -79,7 +79,7 @@ struct trace_thread {
 
 struct trace_node {
     uint32_t id;     /* ids count up from 1 over the whole recording */
-    uint32_t parent; /* the caller's node, a smaller id; 0: outermost */
+    uint32_t parent; /* the caller's node, a smaller id, of the same thread; 0: outermost */
     uint32_t thread;
     uint32_t module;  /* where the return address lies, or TRACE_NO_MODULE */
     uint32_t flags;   /* TRACE_NODE_* */
