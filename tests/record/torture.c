@@ -157,8 +157,11 @@ static void signals(pthread_t *threads, int count)
     atomic_store(&running, count);
     for (int i = 0; i < count; i++)
         CHECK(pthread_create(&threads[i], NULL, exchanger, (void *)(uintptr_t)i) == 0);
-    for (unsigned i = 0; atomic_load(&running) == count; i++)
+    for (unsigned i = 0; atomic_load(&running) == count; i++) {
         pthread_kill(threads[i % (unsigned)count], i % 2 ? SIGUSR1 : SIGALRM);
+        for (unsigned pause = 0; pause < i % 16 * 1000; pause++) /* so that its thread gets on */
+            __asm__ volatile("");
+    }
     for (int i = 0; i < count; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
     struct counts counts = {.allocs[7] = handled_allocs, .reallocs[15] = handled_reallocs, .frees = handled_frees};
