@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operations on a slot that its id does for itself, and the fence that stops all others.
+ *
+ * In pseudo-code, with `id` read from the thread's rseq area; each is all or nothing: whenever the
+ * thread is preempted, migrated or signalled before the commit, it starts over.
+ *
+ *   section_pop(slots)                            section_push(slots, item)
+ *       if id >= rseq_limit: return NULL              if id >= rseq_limit: return false
+ *       m = slots[id].loaded; w = m->word             m = slots[id].loaded; w = m->word
+ *       if count(w) == 0: return NULL                 if count(w) >= m->capacity: return false
+ *       item = m->items[count(w) - 1]                 m->items[count(w)] = item
+ *       m->word = w + WORD_GET       (commit)         m->word = w + 1              (commit)
+ *
+ *   section_take(slots, &slot)
+ *       if id >= rseq_limit: slot = NULL; return &magazine_empty
+ *       slot = &slots[id]
+ *       return exchange(slot->loaded, &magazine_empty)                             (commit)
+ *
+ * The magazine that section_take returns is private to the caller, unless it is magazine_empty.
+ * Bodies: rseq_x86_64.h, rseq_aarch64.h. rseq_fallback.h has the same three in C11 for every other
+ * case: there the slot is the running CPU's at a glance, and the exchange alone gives privacy.
+ */
+#pragma once
+
+#include "inject.h"
+#include "pool_internal.h"
+
+enum backend {
+    BACKEND_LOCKED,
+    BACKEND_CPU_ID,
+    BACKEND_MM_CID,
+};
+
+#pragma GCC visibility push(hidden)
+
+/* All constant once rseq_init() has returned. */
+extern uint32_t rseq_limit;         /* ids below it have slots; 0: the sections always decline */
+extern ptrdiff_t rseq_id_offset;    /* from the thread pointer to the id */
+extern ptrdiff_t rseq_cs_offset;    /* from the thread pointer to the armed descriptor */
+extern uint32_t slot_count;         /* slots of every pool, at least 1 */
+extern enum backend rseq_backend;
+
+/* Chooses the backend once; any thread. Leaves errno alone. */
+void rseq_init(void);
+
+/* Again, in a forked child. */
+void rseq_init_child(void);
+
+/* Returns when no section that was running when it was called can still commit: those of `id`, or all
+ * of them where id < 0. Does nothing for the locked backend, which needs none. */
+void rseq_fence(int id);
+
+/* Whether the kernel aborts a section that a signal interrupts. */
+bool rseq_self_test(void);
+
+#pragma GCC visibility pop
+
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(PWISE_NO_SECTIONS)
+#include "rseq_x86_64.h"
+#define HAVE_SECTIONS 1
+#elif defined(__aarch64__) && !defined(__AARCH64EB__) && !defined(__SANITIZE_THREAD__) &&         \
+    !defined(PWISE_NO_SECTIONS)
+#include "rseq_aarch64.h"
+#define HAVE_SECTIONS 1
+#else
+#define HAVE_SECTIONS 0
+#endif
+
+#include "rseq_fallback.h"
+
+/* The slot this thread would use now: a hint, the thread may have moved on already. NULL: none. */
+static inline struct slot *slot_hint(struct slot *slots)
+{
+#if HAVE_SECTIONS
+    if (rseq_limit) {
+        uint32_t id = section_id();
+        return id < rseq_limit ? &slots[id] : NULL;
+    }
+#endif
+    return &slots[fallback_id()];
+}
+
+/* The loaded magazine of this thread's slot, now private to the caller, or &magazine_empty. *ret_slot:
+ * where it came from, or NULL. */
+static inline struct magazine *slot_take(struct slot *slots, struct slot **ret_slot)
+{
+#if HAVE_SECTIONS
+    if (rseq_limit)
+        return section_take(slots, ret_slot);
+#endif
+    return fallback_take(slots, ret_slot);
+}
