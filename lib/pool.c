@@ -294,7 +294,8 @@ static __attribute__((noinline)) void *get_general(struct pwise_pool *handle)
     }
     void *item = NULL;
 #if HAVE_SECTIONS
-    item = section_pop(pool->slots);
+    if (rseq_limit)
+        item = section_pop(pool->slots);
 #endif
     if (!item)
         item = cache_get_slow(pool);
@@ -361,7 +362,7 @@ static __attribute__((noinline)) void put_general(struct pwise_pool *handle, voi
         put_unkept(handle, pool, item);
     } else if (!pool->hooked || admit(pool, item)) {
 #if HAVE_SECTIONS
-        if (!section_push(pool->slots, item))
+        if (!rseq_limit || !section_push(pool->slots, item))
 #endif
             cache_put_slow(pool, item);
     }

@@ -17,6 +17,9 @@
  *       slot = &slots[id]
  *       return exchange(slot->loaded, &magazine_empty)                             (commit)
  *
+ * None may run before rseq_init() has chosen a backend with sections (rseq_limit is 0 until then, and for
+ * good with the locked one): arming one writes to where rseq_cs_offset says.
+ *
  * The magazine that section_take returns is private to the caller, unless it is magazine_empty.
  * Bodies: rseq_x86_64.h, rseq_aarch64.h. rseq_fallback.h has the same three in C11 for every other
  * case: there the slot is the running CPU's at a glance, and the exchange alone gives privacy.
