@@ -112,13 +112,15 @@ static struct pool *state_make(struct pwise_pool *handle, const struct pwise_opt
     struct pool *pool = memory_take(sizeof(*pool), _Alignof(struct pool));
     if (!pool)
         return NULL;
-    pool->slots = memory_take(slot_count * sizeof(struct slot), 2 * CACHE_LINE_BYTES);
-    if (!pool->slots) {
+    size_t slots = slot_count + GUARD_SLOTS;
+    struct slot *first = memory_take(slots * sizeof(struct slot), CACHE_LINE_BYTES);
+    if (!first) {
         memory_give(pool);
         return NULL;
     }
-    for (uint32_t i = 0; i < slot_count; i++)
-        atomic_init(&pool->slots[i].loaded, MAGAZINE_EMPTY);
+    for (size_t i = 0; i < slots; i++)
+        atomic_init(&first[i].loaded, MAGAZINE_EMPTY);
+    pool->slots = first + GUARD_SLOTS;
     pool->handle = handle;
     pool->options = *options;
     if (pool->options.item_align < _Alignof(max_align_t))
@@ -143,7 +145,7 @@ static void publish_locked(struct pwise_pool *handle, struct pool *pool)
 {
     registry_add_locked(pool);
     __atomic_store_n(&handle->state_, pool, __ATOMIC_RELEASE);
-    if (rseq_limit && !pool->hooked)
+    if (rseq_active && !pool->hooked)
         __atomic_store_n((struct slot **)&handle->slots_, pool->slots, __ATOMIC_RELEASE);
 }
 
@@ -202,7 +204,7 @@ void pool_free(struct pool *pool)
     pthread_mutex_destroy(&pool->depot.lock);
     if (pool->hooked)
         pool_mark_gone(pool);
-    memory_give(pool->slots);
+    memory_give(pool->slots - GUARD_SLOTS);
     memory_give(pool);
     if (owns_handle)
         memory_give(handle);
@@ -294,11 +296,10 @@ static __attribute__((noinline)) void *get_general(struct pwise_pool *handle)
     }
     void *item = NULL;
 #if HAVE_SECTIONS
-    if (rseq_limit)
-        item = section_pop(pool->slots);
+    if (rseq_active && section_pop(pool->slots, &item))
+        return hand_out(pool, item);
 #endif
-    if (!item)
-        item = cache_get_slow(pool);
+    item = cache_get_slow(pool);
     return item ? hand_out(pool, item) : get_missed(pool);
 }
 
@@ -307,8 +308,8 @@ void *pwise_get(pwise_pool *handle)
 #if HAVE_SECTIONS
     struct slot *slots = likely(handle) ? handle_slots(handle) : NULL;
     if (likely(slots)) {
-        void *item = section_pop(slots);
-        return likely(item) ? item : get_slow(handle);
+        void *item;
+        return likely(section_pop(slots, &item)) ? item : get_slow(handle);
     }
 #endif
     return get_general(handle);
@@ -362,7 +363,7 @@ static __attribute__((noinline)) void put_general(struct pwise_pool *handle, voi
         put_unkept(handle, pool, item);
     } else if (!pool->hooked || admit(pool, item)) {
 #if HAVE_SECTIONS
-        if (!rseq_limit || !section_push(pool->slots, item))
+        if (!rseq_active || !section_push(pool->slots, item))
 #endif
             cache_put_slow(pool, item);
     }

@@ -67,6 +67,8 @@ struct slot {
 };
 _Static_assert(sizeof(struct slot) == 64, "sections shift the id by 6");
 
+#define GUARD_SLOTS 2 /* for ids -1 and -2, before slots[0]: magazine_empty stays loaded in them */
+
 #define SPARE_HAS_ITEMS ((uintptr_t)1)
 #define SPARE_AGED      ((uintptr_t)2)
 #define SPARE_BITS      ((uintptr_t)3)

@@ -44,7 +44,7 @@
 
 #define SLOTS_MAX 8192
 
-uint32_t rseq_limit;
+bool rseq_active;
 ptrdiff_t rseq_id_offset;
 ptrdiff_t rseq_cs_offset;
 uint32_t slot_count = 1;
@@ -57,11 +57,12 @@ void (*volatile inject_hook)(int point);
 volatile uint32_t inject_spins[INJECT_SECTION_POINTS];
 #endif
 
-/* Ids may be as high as the highest CPU that could ever come, which can be more than sysconf counts. */
+/* Ids are below the number of CPUs that could ever come, which can be more than sysconf counts. Where sysfs
+ * does not say, the size of the kernel's own CPU masks bounds it. */
 static uint32_t count_possible_cpus(void)
 {
-    long count = sysconf(_SC_NPROCESSORS_CONF);
     char text[256];
+    long count = 0;
     int fd = open("/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         ssize_t length = read(fd, text, sizeof(text) - 1);
@@ -72,14 +73,14 @@ static uint32_t count_possible_cpus(void)
             for (const char *c = text; *c; c++)
                 if (*c == '-' || *c == ',')
                     last = c + 1;
-            long highest = strtol(last, NULL, 10);
-            if (highest + 1 > count)
-                count = highest + 1;
+            count = strtol(last, NULL, 10) + 1;
         }
     }
-    if (count < 1)
-        count = 1;
-    return count > SLOTS_MAX ? SLOTS_MAX : (uint32_t)count;
+    if (count < 1) {
+        static unsigned long mask[SLOTS_MAX / 8 / sizeof(unsigned long)];
+        count = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask) * 8;
+    }
+    return count < 1 ? SLOTS_MAX + 1 : (uint32_t)count;
 }
 
 #if HAVE_REGISTRATION
@@ -170,12 +171,12 @@ static void choose(const char *forced)
         return;
     rseq_cs_offset = __rseq_offset + RSEQ_CS_AT;
     rseq_id_offset = __rseq_offset + RSEQ_CPU_ID_AT;
-    if (section_id() >= slot_count || !rseq_self_test())
+    if (section_id() < 0 || (uint32_t)section_id() >= slot_count || !rseq_self_test())
         return;
     if (backend == BACKEND_MM_CID)
         rseq_id_offset = __rseq_offset + RSEQ_MM_CID_AT;
     rseq_backend = backend;
-    rseq_limit = slot_count;
+    rseq_active = true;
 }
 
 void rseq_fence(int id)
@@ -225,7 +226,10 @@ bool rseq_self_test(void)
 static void init(void)
 {
     slot_count = count_possible_cpus();
-    choose(secure_getenv("PWISE_BACKEND"));
+    if (slot_count > SLOTS_MAX)
+        slot_count = SLOTS_MAX;
+    else
+        choose(secure_getenv("PWISE_BACKEND"));
 }
 
 void rseq_init(void)

@@ -5,20 +5,23 @@
  * In pseudo-code, with `id` read from the thread's rseq area; each is all or nothing: whenever the
  * thread is preempted, migrated or signalled before the commit, it starts over.
  *
- *   section_pop(slots)                            section_push(slots, item)
- *       if id >= rseq_limit: return NULL              if id >= rseq_limit: return false
+ *   section_pop(slots, &item)                     section_push(slots, item)
  *       m = slots[id].loaded; w = m->word             m = slots[id].loaded; w = m->word
- *       if count(w) == 0: return NULL                 if count(w) >= m->capacity: return false
+ *       if count(w) == 0: return false                if count(w) == m->capacity: return false
  *       item = m->items[count(w) - 1]                 m->items[count(w)] = item
  *       m->word = w + WORD_GET       (commit)         m->word = w + 1              (commit)
+ *       return true                                   return true
  *
  *   section_take(slots, &slot)
- *       if id >= rseq_limit: slot = NULL; return &magazine_empty
  *       slot = &slots[id]
  *       return exchange(slot->loaded, &magazine_empty)                             (commit)
  *
- * None may run before rseq_init() has chosen a backend with sections (rseq_limit is 0 until then, and for
- * good with the locked one): arming one writes to where rseq_cs_offset says.
+ * No section checks its id. An id is below slot_count, or it is one of the two negative numbers that
+ * stand for a thread without registration: each pool has that many guard slots before slots[0], in
+ * which magazine_empty stays loaded.
+ *
+ * None may run before rseq_init() has chosen a backend with sections, and none with the locked one: arming
+ * a section writes to where rseq_cs_offset says.
  *
  * The magazine that section_take returns is private to the caller, unless it is magazine_empty.
  * Bodies: rseq_x86_64.h, rseq_aarch64.h. rseq_fallback.h has the same three in C11 for every other
@@ -38,10 +41,10 @@ enum backend {
 #pragma GCC visibility push(hidden)
 
 /* All constant once rseq_init() has returned. */
-extern uint32_t rseq_limit;         /* ids below it have slots; 0: the sections always decline */
+extern bool rseq_active;            /* the backend has sections */
 extern ptrdiff_t rseq_id_offset;    /* from the thread pointer to the id */
 extern ptrdiff_t rseq_cs_offset;    /* from the thread pointer to the armed descriptor */
-extern uint32_t slot_count;         /* slots of every pool, at least 1 */
+extern uint32_t slot_count;         /* slots of every pool, at least 1, without the guards */
 extern enum backend rseq_backend;
 
 /* Chooses the backend once; any thread. Leaves errno alone. */
@@ -76,21 +79,25 @@ bool rseq_self_test(void);
 static inline struct slot *slot_hint(struct slot *slots)
 {
 #if HAVE_SECTIONS
-    if (rseq_limit) {
-        uint32_t id = section_id();
-        return id < rseq_limit ? &slots[id] : NULL;
+    if (rseq_active) {
+        int32_t id = section_id();
+        return id >= 0 ? &slots[id] : NULL;
     }
 #endif
     return &slots[fallback_id()];
 }
 
 /* The loaded magazine of this thread's slot, now private to the caller, or &magazine_empty. *ret_slot:
- * where it came from, or NULL. */
+ * where it came from, or NULL for a guard. */
 static inline struct magazine *slot_take(struct slot *slots, struct slot **ret_slot)
 {
 #if HAVE_SECTIONS
-    if (rseq_limit)
-        return section_take(slots, ret_slot);
+    if (rseq_active) {
+        struct magazine *magazine = section_take(slots, ret_slot);
+        if (unlikely(*ret_slot < slots))
+            *ret_slot = NULL;
+        return magazine;
+    }
 #endif
     return fallback_take(slots, ret_slot);
 }

@@ -52,22 +52,20 @@ static inline char *section_thread_pointer(void)
     return pointer;
 }
 
-static inline uint32_t section_id(void)
+static inline int32_t section_id(void)
 {
-    return *(volatile uint32_t *)(section_thread_pointer() + rseq_id_offset);
+    return *(volatile int32_t *)(section_thread_pointer() + rseq_id_offset);
 }
 
-static inline __attribute__((always_inline)) void *section_pop(struct slot *slots)
+static inline __attribute__((always_inline)) bool section_pop(struct slot *slots, void **ret_item)
 {
     void *item;
     uint64_t index, magazine, word;
     char *area = section_thread_pointer();
     SECTION_INJECT_SCRATCH
     __asm__ volatile(SECTION_BEGIN("mov %[item], xzr\n\t", "[index]")
-                     "ldr %w[index], [%[id_at]]\n\t"
+                     "ldrsw %[index], [%[id_at]]\n\t"
                      SECTION_INJECT(0)
-                     "cmp %w[index], %w[limit]\n\t"
-                     "b.hs 2f\n\t"
                      "add %[index], %[slots], %[index], lsl #6\n\t"
                      "ldr %[magazine], [%[index]]\n\t"
                      SECTION_INJECT(1)
@@ -84,9 +82,10 @@ static inline __attribute__((always_inline)) void *section_pop(struct slot *slot
                      : [item] "=&r"(item), [index] "=&r"(index), [magazine] "=&r"(magazine),
                        [word] "=&r"(word) SECTION_INJECT_OUTPUT
                      : [slots] "r"(slots), [id_at] "r"(area + rseq_id_offset),
-                       [cs] "r"(area + rseq_cs_offset), [limit] "r"(rseq_limit)
+                       [cs] "r"(area + rseq_cs_offset)
                      : "memory", "cc");
-    return item;
+    *ret_item = item;
+    return item != NULL;
 }
 
 static inline __attribute__((always_inline)) bool section_push(struct slot *slots, void *item)
@@ -95,10 +94,8 @@ static inline __attribute__((always_inline)) bool section_push(struct slot *slot
     char *area = section_thread_pointer();
     SECTION_INJECT_SCRATCH
     __asm__ volatile(SECTION_BEGIN("mov %[done], xzr\n\t", "[index]")
-                     "ldr %w[index], [%[id_at]]\n\t"
+                     "ldrsw %[index], [%[id_at]]\n\t"
                      SECTION_INJECT(0)
-                     "cmp %w[index], %w[limit]\n\t"
-                     "b.hs 6f\n\t"
                      "add %[index], %[slots], %[index], lsl #6\n\t"
                      "ldr %[magazine], [%[index]]\n\t"
                      SECTION_INJECT(1)
@@ -118,7 +115,7 @@ static inline __attribute__((always_inline)) bool section_push(struct slot *slot
                      : [done] "=&r"(done), [index] "=&r"(index), [magazine] "=&r"(magazine),
                        [word] "=&r"(word) SECTION_INJECT_OUTPUT
                      : [slots] "r"(slots), [id_at] "r"(area + rseq_id_offset),
-                       [cs] "r"(area + rseq_cs_offset), [limit] "r"(rseq_limit), [item] "r"(item)
+                       [cs] "r"(area + rseq_cs_offset), [item] "r"(item)
                      : "memory", "cc");
     return done;
 }
@@ -133,23 +130,17 @@ static inline struct magazine *section_take(struct slot *slots, struct slot **re
     char *area = section_thread_pointer();
     SECTION_INJECT_SCRATCH
     __asm__ volatile(SECTION_BEGIN("", "[slot]")
-                     "ldr %w[slot], [%[id_at]]\n\t"
+                     "ldrsw %[slot], [%[id_at]]\n\t"
                      SECTION_INJECT(0)
-                     "cmp %w[slot], %w[limit]\n\t"
-                     "b.hs 6f\n\t"
                      "add %[slot], %[slots], %[slot], lsl #6\n\t"
                      SECTION_INJECT(3)
                      "ldaxr %[magazine], [%[slot]]\n\t"
                      "stlxr %w[failed], %[empty], [%[slot]]\n\t" /* commit */
                      "2: cbnz %w[failed], 5b\n\t"
-                     "b 7f\n\t"
-                     "6: mov %[slot], xzr\n\t"
-                     "mov %[magazine], %[empty]\n\t"
-                     "7:\n\t"
                      : [magazine] "=&r"(magazine), [slot] "=&r"(slot),
                        [failed] "=&r"(failed) SECTION_INJECT_OUTPUT
                      : [slots] "r"(slots), [id_at] "r"(area + rseq_id_offset),
-                       [cs] "r"(area + rseq_cs_offset), [limit] "r"(rseq_limit),
+                       [cs] "r"(area + rseq_cs_offset),
                        [empty] "r"(MAGAZINE_EMPTY)
                      : "memory", "cc");
     *ret_slot = slot;

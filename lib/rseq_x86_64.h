@@ -46,23 +46,24 @@
 #define SECTION_INJECT_SCRATCH
 #endif
 
-static inline uint32_t section_id(void)
+static inline int32_t section_id(void)
 {
-    uint32_t id;
+    int32_t id;
     __asm__ volatile("movl %%fs:(%[id_at]), %[id]" : [id] "=r"(id) : [id_at] "r"(rseq_id_offset));
     return id;
 }
 
-static inline __attribute__((always_inline)) void *section_pop(struct slot *slots)
+/* Declined with the zero flag set by the test for a count of 0; done with it clear, as an addition that
+ * cannot come to 0 is the last to set it. */
+static inline __attribute__((always_inline)) bool section_pop(struct slot *slots, void **ret_item)
 {
+    bool done;
     void *item;
     uint64_t index, magazine, word;
     SECTION_INJECT_SCRATCH
-    __asm__ volatile(SECTION_BEGIN("xorl %k[item], %k[item]\n\t", "[index]")
-                     "movl %%fs:(%[id_at]), %k[index]\n\t"
+    __asm__ volatile(SECTION_BEGIN("", "[index]")
+                     "movslq %%fs:(%[id_at]), %[index]\n\t"
                      SECTION_INJECT(0)
-                     "cmpl %[limit], %k[index]\n\t"
-                     "jae 2f\n\t"
                      "shlq $6, %[index]\n\t"
                      "movq (%[slots], %[index]), %[magazine]\n\t"
                      SECTION_INJECT(1)
@@ -71,46 +72,43 @@ static inline __attribute__((always_inline)) void *section_pop(struct slot *slot
                      "testl %k[index], %k[index]\n\t"
                      "jz 2f\n\t"
                      "movq 32(%[magazine], %[index], 8), %[item]\n\t"
-                     "addq $0xffff, %[word]\n\t"
                      SECTION_INJECT(2)
+                     "addq $0xffff, %[word]\n\t"
                      "movq %[word], (%[magazine])\n\t" /* commit */
                      "2:\n\t"
-                     : [item] "=&r"(item), [index] "=&r"(index), [magazine] "=&r"(magazine),
-                       [word] "=&r"(word) SECTION_INJECT_OUTPUT
-                     : [slots] "r"(slots), [id_at] "r"(rseq_id_offset), [cs] "r"(rseq_cs_offset),
-                       [limit] "m"(rseq_limit)
-                     : "memory", "cc");
-    return item;
+                     : "=@ccnz"(done), [item] "=&a"(item), [index] "=&r"(index),
+                       [magazine] "=&r"(magazine), [word] "=&r"(word) SECTION_INJECT_OUTPUT
+                     : [slots] "r"(slots), [id_at] "r"(rseq_id_offset), [cs] "r"(rseq_cs_offset)
+                     : "memory");
+    *ret_item = item;
+    return done;
 }
 
+/* Declined with the zero flag set by the comparison, as a count never exceeds the capacity. */
 static inline __attribute__((always_inline)) bool section_push(struct slot *slots, void *item)
 {
     bool done;
     uint64_t index, magazine, word;
     SECTION_INJECT_SCRATCH
-    /* Both ways out of the section without a commit come from a jae that was taken: carry is clear. */
     __asm__ volatile(SECTION_BEGIN("", "[index]")
-                     "movl %%fs:(%[id_at]), %k[index]\n\t"
+                     "movslq %%fs:(%[id_at]), %[index]\n\t"
                      SECTION_INJECT(0)
-                     "cmpl %[limit], %k[index]\n\t"
-                     "jae 6f\n\t"
                      "shlq $6, %[index]\n\t"
                      "movq (%[slots], %[index]), %[magazine]\n\t"
                      SECTION_INJECT(1)
                      "movq (%[magazine]), %[word]\n\t"
                      "movzwl %w[word], %k[index]\n\t"
                      "cmpl 8(%[magazine]), %k[index]\n\t"
-                     "jae 6f\n\t"
+                     "je 2f\n\t"
                      "movq %[item], 40(%[magazine], %[index], 8)\n\t"
-                     "addq $1, %[word]\n\t"
                      SECTION_INJECT(2)
+                     "addq $1, %[word]\n\t"
                      "movq %[word], (%[magazine])\n\t" /* commit */
-                     "2: stc\n\t"
-                     "6:\n\t"
-                     : "=@ccc"(done), [index] "=&r"(index), [magazine] "=&r"(magazine),
+                     "2:\n\t"
+                     : "=@ccnz"(done), [index] "=&r"(index), [magazine] "=&r"(magazine),
                        [word] "=&r"(word) SECTION_INJECT_OUTPUT
                      : [slots] "r"(slots), [id_at] "r"(rseq_id_offset), [cs] "r"(rseq_cs_offset),
-                       [limit] "m"(rseq_limit), [item] "r"(item)
+                       [item] "r"(item)
                      : "memory");
     return done;
 }
@@ -121,20 +119,16 @@ static inline struct magazine *section_take(struct slot *slots, struct slot **re
     struct slot *slot;
     SECTION_INJECT_SCRATCH
     __asm__ volatile(SECTION_BEGIN("movq %[empty], %[magazine]\n\t", "[slot]")
-                     "movl %%fs:(%[id_at]), %k[slot]\n\t"
+                     "movslq %%fs:(%[id_at]), %[slot]\n\t"
                      SECTION_INJECT(0)
-                     "cmpl %[limit], %k[slot]\n\t"
-                     "jae 6f\n\t"
                      "shlq $6, %[slot]\n\t"
                      "addq %[slots], %[slot]\n\t"
                      SECTION_INJECT(3)
                      "xchgq %[magazine], (%[slot])\n\t" /* commit */
-                     "2: jmp 7f\n\t"
-                     "6: xorl %k[slot], %k[slot]\n\t"
-                     "7:\n\t"
+                     "2:\n\t"
                      : [magazine] "=&r"(magazine), [slot] "=&r"(slot) SECTION_INJECT_OUTPUT
                      : [slots] "r"(slots), [id_at] "r"(rseq_id_offset), [cs] "r"(rseq_cs_offset),
-                       [limit] "m"(rseq_limit), [empty] "r"(MAGAZINE_EMPTY)
+                       [empty] "r"(MAGAZINE_EMPTY)
                      : "memory", "cc");
     *ret_slot = slot;
     return magazine;

@@ -231,7 +231,7 @@ static void *steal_loaded(struct pool *pool, struct hand *hand)
  * sections the loaded magazine is known to be empty: one has just said so. */
 static bool seems_bare(struct pool *pool)
 {
-    if (!rseq_limit || depot_has_filled(&pool->depot))
+    if (!rseq_active || depot_has_filled(&pool->depot))
         return false;
     const struct slot *slot = slot_hint(pool->slots);
     return slot && !(atomic_load_explicit(&slot->spare, memory_order_relaxed) & SPARE_HAS_ITEMS);

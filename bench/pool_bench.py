@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs bench/pool_worker.c for the pool and every allocator that is installed, in rotating order so
+that a noisy machine disturbs all alike, and prints medians, spread and ratios against the budgets."""
+import argparse
+import glob
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ALLOCATORS = {
+    "mimalloc": "libmimalloc.so.2",
+    "jemalloc": "libjemalloc.so.2",
+    "tcmalloc": "libtcmalloc_minimal.so.4",
+}
+GO_TEST = """package pool_test
+
+import (
+\t"runtime"
+\t"sort"
+\t"sync"
+\t"sync/atomic"
+\t"testing"
+\t"time"
+)
+
+func BenchmarkPair(b *testing.B) {
+\tp := sync.Pool{New: func() any { return new([64]byte) }}
+\tfor i := 0; i < b.N; i++ {
+\t\tx := p.Get().(*[64]byte)
+\t\tx[0] = 1
+\t\tp.Put(x)
+\t}
+}
+
+func BenchmarkPool(b *testing.B) {
+\tvar p sync.Pool
+\tb.RunParallel(func(pb *testing.PB) {
+\t\tfor pb.Next() {
+\t\t\tp.Put(1)
+\t\t\tp.Get()
+\t\t}
+\t})
+}
+
+func loop(b *testing.B, puts, gets int) {
+\tvar p sync.Pool
+\tb.RunParallel(func(pb *testing.PB) {
+\t\tfor pb.Next() {
+\t\t\tfor i := 0; i < puts; i++ {
+\t\t\t\tp.Put(1)
+\t\t\t}
+\t\t\tfor i := 0; i < gets; i++ {
+\t\t\t\tp.Get()
+\t\t\t}
+\t\t}
+\t})
+}
+
+func BenchmarkOverflow(b *testing.B)   { loop(b, 100, 100) }
+func BenchmarkStarvation(b *testing.B) { loop(b, 67, 100) }
+
+func BenchmarkSTW(b *testing.B) {
+\tvar p sync.Pool
+\tvar stats runtime.MemStats
+\tvar pauses []int
+\tfor i := 0; i < b.N; i++ {
+\t\tvar item any = 42
+\t\tfor j := 0; j < 100000; j++ {
+\t\t\tp.Put(item)
+\t\t}
+\t\truntime.GC()
+\t\truntime.ReadMemStats(&stats)
+\t\tpauses = append(pauses, int(stats.PauseNs[(stats.NumGC+255)%256]))
+\t}
+\tsort.Ints(pauses)
+\tb.ReportMetric(float64(pauses[len(pauses)/2]), "ns/op")
+}
+
+var garbage []byte
+
+func BenchmarkExpensive(b *testing.B) {
+\tballast := make([]byte, 8<<20)
+\tvar made uint64
+\tp := sync.Pool{New: func() any {
+\t\tatomic.AddUint64(&made, 1)
+\t\ttime.Sleep(time.Millisecond)
+\t\treturn 42
+\t}}
+\tb.RunParallel(func(pb *testing.PB) {
+\t\titems := make([]any, 100)
+\t\tfor pb.Next() {
+\t\t\tfor i := range items {
+\t\t\t\titems[i] = p.Get()
+\t\t\t\tgarbage = make([]byte, 32<<10)
+\t\t\t}
+\t\t\tfor i := range items {
+\t\t\t\tp.Put(items[i])
+\t\t\t\titems[i] = nil
+\t\t\t}
+\t\t}
+\t})
+\truntime.KeepAlive(ballast)
+}
+"""
+
+
+def worker(path, case, kind, threads, preload=None, backend=None):
+    environment = dict(os.environ)
+    if preload:
+        environment["LD_PRELOAD"] = preload
+    if backend:
+        environment["PWISE_BACKEND"] = backend
+    result = subprocess.run([path, case, kind, str(threads)], env=environment, capture_output=True,
+                            text=True, check=True)
+    return float(result.stdout)
+
+
+def go_figures(cpus):
+    if not shutil.which("go"):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "go.mod"), "w") as module:
+            module.write("module pool\n\ngo 1.18\n")
+        with open(os.path.join(folder, "pool_test.go"), "w") as source:
+            source.write(GO_TEST)
+        binary = os.path.join(folder, "pool.test")
+        environment = dict(os.environ, GOFLAGS="-mod=mod", GOPROXY="off", GOCACHE=folder + "/cache",
+                           HOME=folder)
+        subprocess.run(["go", "test", "-c", "-o", binary], cwd=folder, env=environment, check=True)
+
+        def run(bench):
+            output = subprocess.run([binary, "-test.run=^$", "-test.bench=^Benchmark%s$" % bench,
+                                     "-test.benchtime=300ms", "-test.cpu=%d" % cpus],
+                                    capture_output=True, text=True, check=True).stdout
+            for line in output.splitlines():
+                fields = line.split()
+                if line.startswith("Benchmark") and "ns/op" in fields:
+                    return float(fields[fields.index("ns/op") - 1])
+            raise RuntimeError(output)
+        names = {"pair": "Pair", "go-pool": "Pool", "go-overflow": "Overflow",
+                 "go-starvation": "Starvation", "go-stw": "STW", "go-expensive": "Expensive"}
+        return {case: [run(bench) for _ in range(3)] for case, bench in names.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("worker")
+    parser.add_argument("-n", "--rounds", type=int, default=5)
+    parser.add_argument("--no-go", action="store_true")
+    arguments = parser.parse_args()
+    peers = {"poolwise": ("pool", None), "floor": ("floor", None), "glibc": ("malloc", None)}
+    for name, library in ALLOCATORS.items():
+        found = [path for folder in ("/usr/lib/*-linux-gnu", "/usr/lib", "/usr/lib64")
+                 for path in glob.glob(os.path.join(folder, library))]
+        if found:
+            peers[name] = ("malloc", found[0])
+        else:
+            print("%s is not installed: left out" % name, file=sys.stderr)
+    rows = [("pair", threads, peer) for threads in (1, 2, 64) for peer in peers]
+    rows += [("prodcons", 2, peer) for peer in peers if peer != "floor"]
+    go_cases = ["go-pool", "go-overflow", "go-starvation", "go-stw", "go-expensive"]
+    cpus = len(os.sched_getaffinity(0))
+    rows += [(case, cpus, "poolwise") for case in go_cases]
+    figures = {row: [] for row in rows}
+    for turn in range(arguments.rounds):
+        order = rows[turn % len(rows):] + rows[:turn % len(rows)]
+        for case, threads, peer in order if turn % 2 == 0 else reversed(order):
+            kind, preload = peers[peer]
+            figures[(case, threads, peer)].append(
+                worker(arguments.worker, case, kind, threads, preload))
+    print("%-14s %7s %-9s %10s %10s %10s" % ("case", "threads", "peer", "median", "least", "most"))
+    for (case, threads, peer), values in figures.items():
+        print("%-14s %7d %-9s %10.2f %10.2f %10.2f" %
+              (case, threads, peer, statistics.median(values), min(values), max(values)))
+
+    def median(case, threads, peer="poolwise"):
+        return statistics.median(figures[(case, threads, peer)])
+
+    allocators = [peer for peer in peers if peer not in ("poolwise", "floor")]
+    fastest = min(allocators, key=lambda peer: median("pair", 1, peer))
+    consumer = min(allocators, key=lambda peer: median("prodcons", 2, peer))
+    verdicts = [
+        ("pair / fastest allocator (%s)" % fastest, median("pair", 1) / median("pair", 1, fastest),
+         "<=", 0.55),
+        ("pair / unshared array", median("pair", 1) / median("pair", 1, "floor"), "<=", 1.8),
+        ("two threads / one, throughput", median("pair", 1) / median("pair", 2), ">=", 1.9),
+        ("64 threads / two, throughput", median("pair", 2) / median("pair", 64), ">=", 0.9),
+        ("producer to consumer / fastest allocator (%s)" % consumer,
+         median("prodcons", 2) / median("prodcons", 2, consumer), "<=", 1.0),
+    ]
+    go = None if arguments.no_go else go_figures(cpus)
+    if go:
+        verdicts.append(("pair / Go's sync.Pool", median("pair", 1) / statistics.median(go["pair"]),
+                         "<=", 0.25))
+        for case in go_cases:
+            verdicts.append(("%s / Go's, %d threads (Go %.1f ns)" %
+                             (case, cpus, statistics.median(go[case])),
+                             median(case, cpus) / statistics.median(go[case]), "<=", 1.0))
+    print()
+    for name, ratio, relation, budget in verdicts:
+        kept = ratio <= budget if relation == "<=" else ratio >= budget
+        print("%-58s %6.2f  budget %s %.2f  %s" %
+              (name, ratio, relation, budget, "kept" if kept else "MISSED"))
+
+
+main()
