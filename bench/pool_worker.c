@@ -25,7 +25,6 @@ enum kind { KIND_POOL, KIND_MALLOC, KIND_FLOOR };
 static enum kind kind;
 static int threads;
 static pwise_pool *pool;
-static pthread_barrier_t barrier;
 
 static double now_ns(void)
 {
@@ -155,31 +154,42 @@ static void go_expensive(uint64_t count)
 static void (*body)(uint64_t count);
 static uint64_t count_per_thread;
 
+static _Atomic int arrived;
+static pthread_barrier_t start_line;
+static double finished_ns[256];
+
 static void *thread_main(void *argument)
 {
-    pthread_barrier_wait(&barrier);
+    atomic_fetch_add(&arrived, 1);
+    pthread_barrier_wait(&start_line);
     body(count_per_thread);
-    pthread_barrier_wait(&barrier);
+    *(double *)argument = now_ns();
     return NULL;
 }
 
-/* ns per operation, all threads' operations counted. */
+/* Wall time from the start, given when all have come to the line, until the last one's end, over all
+ * threads' operations. */
 static double run_threads(uint64_t count)
 {
     pthread_t ids[256];
     count_per_thread = count / (uint64_t)threads;
-    pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
+    atomic_store(&arrived, 0);
+    pthread_barrier_init(&start_line, NULL, (unsigned)threads + 1);
     for (int i = 0; i < threads; i++)
-        if (pthread_create(&ids[i], NULL, thread_main, NULL) != 0)
+        if (pthread_create(&ids[i], NULL, thread_main, &finished_ns[i]) != 0)
             abort();
-    pthread_barrier_wait(&barrier);
-    double start_ns = now_ns();
-    pthread_barrier_wait(&barrier);
-    double took_ns = now_ns() - start_ns;
-    for (int i = 0; i < threads; i++)
+    while (atomic_load(&arrived) != threads)
+        usleep(100);
+    usleep(1000);
+    double start_ns = now_ns(), end_ns = 0;
+    pthread_barrier_wait(&start_line);
+    for (int i = 0; i < threads; i++) {
         pthread_join(ids[i], NULL);
-    pthread_barrier_destroy(&barrier);
-    return took_ns / (double)(count_per_thread * (uint64_t)threads);
+        if (finished_ns[i] > end_ns)
+            end_ns = finished_ns[i];
+    }
+    pthread_barrier_destroy(&start_line);
+    return (end_ns - start_ns) / (double)(count_per_thread * (uint64_t)threads);
 }
 
 /* Producer to consumer: a ring of one cell a line-group, batches of 64 at most in flight per step. */

@@ -303,7 +303,7 @@ static __attribute__((noinline)) void *get_general(struct pwise_pool *handle)
     return item ? hand_out(pool, item) : get_missed(pool);
 }
 
-void *pwise_get(pwise_pool *handle)
+__attribute__((aligned(64))) void *pwise_get(pwise_pool *handle)
 {
 #if HAVE_SECTIONS
     struct slot *slots = likely(handle) ? handle_slots(handle) : NULL;
@@ -370,7 +370,7 @@ static __attribute__((noinline)) void put_general(struct pwise_pool *handle, voi
     errno = saved_errno;
 }
 
-void pwise_put(pwise_pool *handle, void *item)
+__attribute__((aligned(64))) void pwise_put(pwise_pool *handle, void *item)
 {
 #if HAVE_SECTIONS
     struct slot *slots = likely(handle) ? handle_slots(handle) : NULL;
