@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Property: the public header compiles alone, as C11. */
+#include <poolwise/pool.h>
+
+int main(void)
+{
+    struct pwise_options options = {0};
+    options.item_size = sizeof(int);
+    pwise_pool *pool = pwise_pool_create(&options);
+    void *item = pwise_get(pool);
+    pwise_put(pool, item);
+    pwise_pool_destroy(pool);
+    return item ? 0 : 1;
+}
