@@ -145,6 +145,8 @@ static void publish_locked(struct pwise_pool *handle, struct pool *pool)
 {
     registry_add_locked(pool);
     __atomic_store_n(&handle->state_, pool, __ATOMIC_RELEASE);
+    handle->id_at_ = rseq_id_offset;
+    handle->cs_at_ = rseq_cs_offset;
     if (rseq_active && !pool->hooked)
         __atomic_store_n((struct slot **)&handle->slots_, pool->slots, __ATOMIC_RELEASE);
 }
@@ -309,7 +311,8 @@ __attribute__((aligned(64))) void *pwise_get(pwise_pool *handle)
     struct slot *slots = likely(handle) ? handle_slots(handle) : NULL;
     if (likely(slots)) {
         void *item;
-        return likely(section_pop(slots, &item)) ? item : get_slow(handle);
+        bool done = pwise_section_pop_(slots, handle->id_at_, handle->cs_at_, &item);
+        return likely(done) ? item : get_slow(handle);
     }
 #endif
     return get_general(handle);
@@ -375,7 +378,7 @@ __attribute__((aligned(64))) void pwise_put(pwise_pool *handle, void *item)
 #if HAVE_SECTIONS
     struct slot *slots = likely(handle) ? handle_slots(handle) : NULL;
     if (likely(slots && item)) {
-        if (unlikely(!section_push(slots, item)))
+        if (unlikely(!pwise_section_push_(slots, handle->id_at_, handle->cs_at_, item)))
             put_slow(handle, item);
         return;
     }

@@ -2,15 +2,8 @@
 /*
  * The operations on a slot that its id does for itself, and the fence that stops all others.
  *
- * In pseudo-code, with `id` read from the thread's rseq area; each is all or nothing: whenever the
- * thread is preempted, migrated or signalled before the commit, it starts over.
- *
- *   section_pop(slots, &item)                     section_push(slots, item)
- *       m = slots[id].loaded; w = m->word             m = slots[id].loaded; w = m->word
- *       if count(w) == 0: return false                if count(w) == m->capacity: return false
- *       item = m->items[count(w) - 1]                 m->items[count(w)] = item
- *       m->word = w + WORD_GET       (commit)         m->word = w + 1              (commit)
- *       return true                                   return true
+ * <poolwise/sections.h> says what section_pop and section_push do. Beside them, with `id` read from the
+ * thread's rseq area, all or nothing:
  *
  *   section_take(slots, &slot)
  *       slot = &slots[id]
@@ -24,8 +17,7 @@
  * a section writes to where rseq_cs_offset says.
  *
  * The magazine that section_take returns is private to the caller, unless it is magazine_empty.
- * Bodies: rseq_x86_64.h, rseq_aarch64.h. rseq_fallback.h has the same three in C11 for every other
- * case: there the slot is the running CPU's at a glance, and the exchange alone gives privacy.
+ * Bodies: rseq_x86_64.h, rseq_aarch64.h. rseq_fallback.h has the take in C11 for every other case: there the slot is the running CPU's at a glance, and the exchange alone gives privacy.
  */
 #pragma once
 
@@ -62,15 +54,29 @@ bool rseq_self_test(void);
 
 #pragma GCC visibility pop
 
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(PWISE_NO_SECTIONS)
-#include "rseq_x86_64.h"
-#define HAVE_SECTIONS 1
-#elif defined(__aarch64__) && !defined(__AARCH64EB__) && !defined(__SANITIZE_THREAD__) &&         \
-    !defined(PWISE_NO_SECTIONS)
-#include "rseq_aarch64.h"
-#define HAVE_SECTIONS 1
-#else
+#ifdef PWISE_NO_SECTIONS
 #define HAVE_SECTIONS 0
+#else
+#include "poolwise/sections.h"
+#define HAVE_SECTIONS PWISE_HAVE_SECTIONS
+#endif
+
+#if HAVE_SECTIONS
+#ifdef __x86_64__
+#include "rseq_x86_64.h"
+#else
+#include "rseq_aarch64.h"
+#endif
+
+static inline __attribute__((always_inline)) bool section_pop(struct slot *slots, void **ret_item)
+{
+    return pwise_section_pop_(slots, rseq_id_offset, rseq_cs_offset, ret_item);
+}
+
+static inline __attribute__((always_inline)) bool section_push(struct slot *slots, void *item)
+{
+    return pwise_section_push_(slots, rseq_id_offset, rseq_cs_offset, item);
+}
 #endif
 
 #include "rseq_fallback.h"

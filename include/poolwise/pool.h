@@ -80,6 +80,7 @@ struct pwise_options {
 
 struct pwise_pool {
     void *slots_;
+    ptrdiff_t id_at_, cs_at_;
     void *state_;
     struct pwise_options options; /* read once, at first use; do not change after it */
 };
@@ -89,7 +90,7 @@ struct pwise_pool {
  * (C, and C++20.) */
 #define PWISE_POOL_INIT(...)                                                                       \
     {                                                                                              \
-        NULL, NULL, { __VA_ARGS__ }                                                                \
+        NULL, 0, 0, NULL, { __VA_ARGS__ }                                                                \
     }
 
 /* A static pool of `type` with typed name_get() and name_put(); further options may follow:
