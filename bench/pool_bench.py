@@ -152,7 +152,8 @@ def main():
     parser.add_argument("-n", "--rounds", type=int, default=5)
     parser.add_argument("--no-go", action="store_true")
     arguments = parser.parse_args()
-    peers = {"poolwise": ("pool", None), "floor": ("floor", None), "glibc": ("malloc", None)}
+    peers = {"poolwise": ("pool", None), "inline": ("inline", None), "empty": ("empty", None),
+             "floor": ("floor", None), "glibc": ("malloc", None)}
     for name, library in ALLOCATORS.items():
         found = [path for folder in ("/usr/lib/*-linux-gnu", "/usr/lib", "/usr/lib64")
                  for path in glob.glob(os.path.join(folder, library))]
@@ -161,7 +162,8 @@ def main():
         else:
             print("%s is not installed: left out" % name, file=sys.stderr)
     rows = [("pair", threads, peer) for threads in (1, 2, 64) for peer in peers]
-    rows += [("prodcons", 2, peer) for peer in peers if peer != "floor"]
+    rows += [("prodcons", 2, peer) for peer in peers
+             if peer not in ("floor", "inline", "empty")]
     go_cases = ["go-pool", "go-overflow", "go-starvation", "go-stw", "go-expensive"]
     cpus = len(os.sched_getaffinity(0))
     rows += [(case, cpus, "poolwise") for case in go_cases]
@@ -180,13 +182,20 @@ def main():
     def median(case, threads, peer="poolwise"):
         return statistics.median(figures[(case, threads, peer)])
 
-    allocators = [peer for peer in peers if peer not in ("poolwise", "floor")]
+    allocators = [peer for peer in peers if peer not in ("poolwise", "inline", "empty", "floor")]
     fastest = min(allocators, key=lambda peer: median("pair", 1, peer))
     consumer = min(allocators, key=lambda peer: median("prodcons", 2, peer))
     verdicts = [
-        ("pair / fastest allocator (%s)" % fastest, median("pair", 1) / median("pair", 1, fastest),
+        ("inline pair / fastest allocator (%s)" % fastest,
+         median("pair", 1, "inline") / median("pair", 1, fastest), "<=", 0.55),
+        ("inline pair / unshared array",
+         median("pair", 1, "inline") / median("pair", 1, "floor"), "<=", 1.8),
+        ("called pair less empty calls / allocator less the same",
+         (median("pair", 1) - median("pair", 1, "empty")) /
+         max(0.01, median("pair", 1, fastest) - median("pair", 1, "empty")), "<=", 0.55),
+        ("called pair / fastest allocator (%s)" % fastest, median("pair", 1) / median("pair", 1, fastest),
          "<=", 0.55),
-        ("pair / unshared array", median("pair", 1) / median("pair", 1, "floor"), "<=", 1.8),
+        ("called pair / unshared array", median("pair", 1) / median("pair", 1, "floor"), "<=", 1.8),
         ("two threads / one, throughput", median("pair", 1) / median("pair", 2), ">=", 1.9),
         ("64 threads / two, throughput", median("pair", 2) / median("pair", 64), ">=", 0.9),
         ("producer to consumer / fastest allocator (%s)" % consumer,
@@ -194,8 +203,10 @@ def main():
     ]
     go = None if arguments.no_go else go_figures(cpus)
     if go:
-        verdicts.append(("pair / Go's sync.Pool", median("pair", 1) / statistics.median(go["pair"]),
+        verdicts.append(("called pair / Go's sync.Pool", median("pair", 1) / statistics.median(go["pair"]),
                          "<=", 0.25))
+        verdicts.append(("inline pair / Go's sync.Pool", median("pair", 1, "inline") /
+                         statistics.median(go["pair"]), "<=", 0.25))
         for case in go_cases:
             verdicts.append(("%s / Go's, %d threads (Go %.1f ns)" %
                              (case, cpus, statistics.median(go[case])),

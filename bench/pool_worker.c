@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One measurement in one process: pool-worker CASE KIND THREADS prints nanoseconds (or another figure)
- * per operation. KIND: pool, malloc (whichever allocator is preloaded), floor (an unshared array). bench/pool_bench.py
+ * per operation. KIND: pool, inline (the pool's fast path compiled in), empty
+ * (calls into a library that does nothing), malloc (whichever allocator is preloaded), floor (an unshared
+ * array). bench/pool_bench.py
  * runs it for every peer in turn. Times are wall time per operation over all threads, as Go counts.
  */
 #include <errno.h>
@@ -16,11 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "poolwise/pool.h"
+#include "empty.h"
+#include "poolwise/pool_inline.h"
 
 #define ITEM_BYTES 64
 
-enum kind { KIND_POOL, KIND_MALLOC, KIND_FLOOR };
+enum kind { KIND_POOL, KIND_INLINE, KIND_EMPTY, KIND_MALLOC, KIND_FLOOR };
 
 static enum kind kind;
 static int threads;
@@ -69,6 +72,21 @@ static void pairs(uint64_t count)
             void *item = pwise_get(pool);
             touch(item);
             pwise_put(pool, item);
+        }
+        break;
+    case KIND_INLINE:
+        for (uint64_t i = 0; i < count; i++) {
+            void *item = pwise_get_inline(pool);
+            touch(item);
+            pwise_put_inline(pool, item);
+        }
+        break;
+    case KIND_EMPTY:
+        for (uint64_t i = 0; i < count; i++) {
+            static char bytes[ITEM_BYTES];
+            void *item = empty_get(bytes);
+            touch(item);
+            empty_put(item);
         }
         break;
     case KIND_MALLOC:
@@ -217,7 +235,7 @@ static void *producer(void *argument)
             if (i == room)
                 sched_yield();
         }
-        void *item = kind == KIND_POOL ? pwise_get(pool) : malloc(ITEM_BYTES);
+        void *item = kind == KIND_MALLOC ? malloc(ITEM_BYTES) : pwise_get(pool);
         touch(item);
         ring[i % RING] = item;
         if (i % 64 == 63)
@@ -245,10 +263,10 @@ static double producer_consumer(uint64_t count)
         }
         void *item = ring[i % RING];
         touch(item);
-        if (kind == KIND_POOL)
-            pwise_put(pool, item);
-        else
+        if (kind == KIND_MALLOC)
             free(item);
+        else
+            pwise_put(pool, item);
         if (i % 64 == 63)
             atomic_store_explicit(&ring_tail, i + 1, memory_order_release);
     }
@@ -353,6 +371,8 @@ int main(int argc, char **argv)
             chosen = &cases[i];
     threads = atoi(argv[3]);
     kind = strcmp(argv[2], "malloc") == 0  ? KIND_MALLOC
+           : strcmp(argv[2], "inline") == 0 ? KIND_INLINE
+           : strcmp(argv[2], "empty") == 0  ? KIND_EMPTY
            : strcmp(argv[2], "floor") == 0 ? KIND_FLOOR
                                            : KIND_POOL;
     if (!chosen || threads < 1 || threads > 256)
