@@ -176,6 +176,10 @@ void item_destroy(struct pool *pool, void *item, enum destroy_cause cause)
 {
     if (pool->hooked)
         mark_leaving(pool, item);
+    if (pool->options.size_of)
+        atomic_fetch_sub_explicit(&pool->sized_bytes,
+                                  pool->options.size_of(item, pool->options.context),
+                                  memory_order_relaxed);
     destroy_counted(pool, item, cause);
     pool_unreference(pool);
 }

@@ -96,6 +96,7 @@ static void size_caches(struct pool *pool)
     if (per_cpu < 1)
         per_cpu = 1;
     pool->item_bytes = item_bytes;
+    pool->max_idle_bytes = max_idle;
     pool->spare_allowed = per_cpu >= 2;
     pool->magazine_capacity = (uint32_t)(pool->spare_allowed ? per_cpu / 2 : 1);
     pool->magazines_max = max_items / pool->magazine_capacity;
@@ -265,6 +266,10 @@ static void *hand_out(struct pool *pool, void *item)
 {
     if (pool->hooked) {
         item_mark_used(pool, item);
+        if (pool->options.size_of)
+            atomic_fetch_sub_explicit(&pool->sized_bytes,
+                                      pool->options.size_of(item, pool->options.context),
+                                      memory_order_relaxed);
         if (pool->options.reset)
             pool->options.reset(item, pool->options.context);
     }
@@ -323,15 +328,23 @@ static bool admit(struct pool *pool, void *item)
 {
     const struct pwise_options *options = &pool->options;
     size_t bytes = options->item_size;
-    if (options->size_of)
+    size_t idle_bytes = 0;
+    if (options->size_of) {
         bytes = options->size_of(item, options->context);
-    bool oversize = options->max_item_bytes != 0 && bytes > options->max_item_bytes;
-    item_mark_idle(pool, item);
-    if (oversize) {
-        atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
-        item_destroy(pool, item, DESTROY_OVERSIZE);
+        idle_bytes =
+            atomic_fetch_add_explicit(&pool->sized_bytes, bytes, memory_order_relaxed) + bytes;
     }
-    return !oversize;
+    item_mark_idle(pool, item);
+    enum destroy_cause cause;
+    if (options->max_item_bytes != 0 && bytes > options->max_item_bytes)
+        cause = DESTROY_OVERSIZE;
+    else if (idle_bytes > pool->max_idle_bytes)
+        cause = DESTROY_BOUND;
+    else
+        return true;
+    atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
+    item_destroy(pool, item, cause);
+    return false;
 }
 
 static __attribute__((noinline)) void put_slow(struct pwise_pool *handle, void *item)
@@ -349,6 +362,10 @@ static void put_unkept(struct pwise_pool *handle, struct pool *pool, void *item)
         return;
     }
     atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
+    if (pool->options.size_of)
+        atomic_fetch_add_explicit(&pool->sized_bytes,
+                                  pool->options.size_of(item, pool->options.context),
+                                  memory_order_relaxed);
     if (pool->hooked)
         item_mark_idle(pool, item);
     item_destroy(pool, item, DESTROY_RECLAIM);

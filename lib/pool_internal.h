@@ -117,6 +117,7 @@ struct pool {
     bool hooked;               /* every call needs more than the section does */
     size_t magazines_max;      /* in_service never exceeds it */
     size_t item_bytes;         /* item_size, or what stands in for it */
+    size_t max_idle_bytes;     /* of the options, or the default */
     struct pwise_options options;
     char name[POOL_NAME_BYTES];
     struct pwise_pool *handle; /* the user's */
@@ -131,6 +132,8 @@ struct pool {
     _Atomic uint64_t destroys[DESTROY_CAUSES];
     _Atomic uint64_t direct_puts; /* puts that never reached a magazine */
     _Atomic uint64_t steals;
+    /* With size_of only: what idle items retain. Raised at put, lowered at get and destruction, relaxed. */
+    _Atomic size_t sized_bytes;
     _Atomic uint64_t create_ns_sum, create_samples;
     _Atomic uint64_t destroy_ns_sum, destroy_samples;
     _Atomic uint32_t steal_wait;    /* misses to let pass before the next attempt with a fence */

@@ -69,7 +69,9 @@ struct pwise_options {
     void *(*create)(void *context);               /* a fresh item; NULL: failed, errno is kept */
     void (*destroy)(void *item, void *context);   /* NULL: free() */
     void (*reset)(void *item, void *context);     /* before a used item is handed out; NULL: none */
-    size_t (*size_of)(const void *item, void *context); /* bytes it retains now; NULL: item_size */
+    /* Bytes the item retains now; NULL: item_size. Must say at get and destroy what it said at put. It
+     * costs two updates of a shared counter a pair, and makes max_idle_bytes exact. */
+    size_t (*size_of)(const void *item, void *context);
     void *context;                                /* handed to the callbacks */
     size_t max_item_bytes;  /* a larger item is destroyed at put; 0: no bound */
     size_t max_idle_bytes;  /* bytes of all idle items; 0: 64 MiB, or 8 items where that is more */
@@ -195,7 +197,7 @@ struct pwise_stats {
     uint64_t destroys_pressure; /* because memory was short */
     uint64_t steals;            /* times a get took another CPU's items */
     uint64_t idle_items;
-    uint64_t idle_bytes;        /* idle_items by item_size, or by what size_of said at put */
+    uint64_t idle_bytes;        /* idle_items by item_size, or what size_of says */
     uint64_t create_ns_mean;    /* mean cost of making an item, from samples */
     uint64_t destroy_ns_mean;   /* mean cost of destroying one, from samples */
     double pair_ns;             /* cost of one get and put on this machine, measured once */

@@ -329,6 +329,30 @@ static void p12_bounds(void)
     pwise_pool_destroy(pool);
     CHECK_INT(context.created, ==, context.destroyed);
 
+    /* Items of very different sizes: the sum is what counts. */
+    context = (struct context){0};
+    pool = pool_of((struct pwise_options){.create = counted_create,
+                                          .destroy = counted_destroy,
+                                          .size_of = first_word,
+                                          .max_idle_bytes = 10000,
+                                          .context = &context});
+    size_t *sized[64], kept = 0;
+    for (size_t i = 0; i < 64; i++)
+        *(sized[i] = pwise_get(pool)) = i * 40;
+    for (size_t i = 0; i < 64; i++) {
+        pwise_put(pool, sized[i]);
+        kept += kept + i * 40 <= 10000 ? i * 40 : 0;
+        CHECK_INT(stats_of(pool).idle_bytes, ==, kept);
+    }
+    CHECK_INT(stats_of(pool).destroys_bound, ==, context.destroyed);
+    CHECK_INT(context.destroyed, >, 30);
+    pwise_reclaim();
+    CHECK_INT(stats_of(pool).idle_bytes, ==, kept);
+    pwise_trim();
+    CHECK_INT(stats_of(pool).idle_bytes, ==, 0);
+    pwise_pool_destroy(pool);
+    CHECK_INT(context.created, ==, context.destroyed);
+
     for (unsigned max_items = 1; max_items <= 300; max_items += 13)
         for (unsigned per_cpu = 0; per_cpu <= 40; per_cpu += 5) {
             pool = pool_of((struct pwise_options){.item_size = 32,
