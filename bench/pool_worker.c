@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One measurement in one process: pool-worker CASE KIND THREADS prints nanoseconds (or another figure)
- * per operation. KIND: pool, inline (the pool's fast path compiled in), empty
- * (calls into a library that does nothing), malloc (whichever allocator is preloaded), floor (an unshared
- * array). bench/pool_bench.py
- * runs it for every peer in turn. Times are wall time per operation over all threads, as Go counts.
+ * One measurement in one process: pool-worker CASE KIND THREADS prints nanoseconds (or another
+ * figure) per operation. KIND: pool, inline (the pool's fast path compiled in), empty (calls into a
+ * library that does nothing), malloc (whichever allocator is preloaded), floor (an unshared array).
+ * bench/pool_bench.py runs it for every peer in turn. Times are wall time per operation over all
+ * threads, as Go counts.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -185,8 +185,8 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
-/* Wall time from the start, given when all have come to the line, until the last one's end, over all
- * threads' operations. */
+/* Wall time from the start, given when all have come to the line, until the last one's end, over
+ * all threads' operations. */
 static double run_threads(uint64_t count)
 {
     pthread_t ids[256];
@@ -210,7 +210,8 @@ static double run_threads(uint64_t count)
     return (end_ns - start_ns) / (double)(count_per_thread * (uint64_t)threads);
 }
 
-/* Producer to consumer: a ring of one cell a line-group, batches of 64 at most in flight per step. */
+/* Producer to consumer: a ring of one cell a line-group, batches of 64 at most in flight per step.
+ */
 #define RING 4096
 static void *ring[RING];
 static _Alignas(128) _Atomic uint64_t ring_head;
@@ -370,15 +371,16 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], cases[i].name) == 0)
             chosen = &cases[i];
     threads = atoi(argv[3]);
-    kind = strcmp(argv[2], "malloc") == 0  ? KIND_MALLOC
+    kind = strcmp(argv[2], "malloc") == 0   ? KIND_MALLOC
            : strcmp(argv[2], "inline") == 0 ? KIND_INLINE
            : strcmp(argv[2], "empty") == 0  ? KIND_EMPTY
-           : strcmp(argv[2], "floor") == 0 ? KIND_FLOOR
-                                           : KIND_POOL;
+           : strcmp(argv[2], "floor") == 0  ? KIND_FLOOR
+                                            : KIND_POOL;
     if (!chosen || threads < 1 || threads > 256)
         return 2;
     pwise_set_reclaim(PWISE_MANUAL, 0);
-    struct pwise_options options = {.name = "bench", .item_size = chosen->has_items ? ITEM_BYTES : 0};
+    struct pwise_options options = {.name = "bench",
+                                    .item_size = chosen->has_items ? ITEM_BYTES : 0};
     if (chosen->body == go_expensive)
         options.create = expensive_create;
     pool = pwise_pool_create(&options);

@@ -24,8 +24,7 @@ static bool depot_is_valid(const struct pool *pool)
 {
     const struct depot *depot = &pool->depot;
     return depot->in_service >= depot->stock_count + depot->victim_count &&
-           depot->stock_items >= depot->stock_count &&
-           depot->victim_items >= depot->victim_count &&
+           depot->stock_items >= depot->stock_count && depot->victim_items >= depot->victim_count &&
            depot->stock_items <= depot->stock_count * pool->magazine_capacity &&
            depot->victim_items <= depot->victim_count * pool->magazine_capacity;
 }

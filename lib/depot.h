@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool's shared stock of magazines. Every function takes the depot's lock itself and runs no callback;
- * any thread. A magazine handed in must be private to the caller and belongs to the depot afterwards;
- * one handed out is private to the caller.
+ * A pool's shared stock of magazines. Every function takes the depot's lock itself and runs no
+ * callback; any thread. A magazine handed in must be private to the caller and belongs to the depot
+ * afterwards; one handed out is private to the caller.
  */
 #pragma once
 
@@ -18,7 +18,8 @@ static inline bool depot_has_filled(const struct depot *depot)
     return atomic_load_explicit(&depot->filled_hint, memory_order_relaxed) != 0;
 }
 
-/* A magazine with items and whether it is aged, or NULL. The stock comes first, then the victims. */
+/* A magazine with items and whether it is aged, or NULL. The stock comes first, then the victims.
+ */
 struct magazine *depot_take_filled(struct pool *pool, bool *ret_aged);
 
 /* A magazine without items, NULL when the bound allows no more or memory is short. */

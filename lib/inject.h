@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Numbered injection points in the racy windows. Empty in production; the build for the stress driver
- * defines PWISE_INJECT and calls inject_hook (C points) or spins inject_spins[n] times (points inside
- * sections, where nothing may be called).
+ * Numbered injection points in the racy windows. Empty in production; the build for the stress
+ * driver defines PWISE_INJECT and calls inject_hook (C points) or spins inject_spins[n] times
+ * (points inside sections, where nothing may be called).
  *
  *   C points                                     section points
  *   1  taken, not yet looked at                  0  id read

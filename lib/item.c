@@ -123,7 +123,8 @@ void *item_create(struct pool *pool)
     if (sampled(number)) {
         uint64_t start_ns = clock_ns();
         item = create_raw(pool);
-        atomic_fetch_add_explicit(&pool->create_ns_sum, clock_ns() - start_ns, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->create_ns_sum, clock_ns() - start_ns,
+                                  memory_order_relaxed);
         atomic_fetch_add_explicit(&pool->create_samples, 1, memory_order_relaxed);
     } else {
         item = create_raw(pool);
@@ -150,8 +151,7 @@ static void destroy_raw(struct pool *pool, void *item)
 
 static void destroy_counted(struct pool *pool, void *item, enum destroy_cause cause)
 {
-    uint64_t number =
-        atomic_fetch_add_explicit(&pool->destroys[cause], 1, memory_order_relaxed);
+    uint64_t number = atomic_fetch_add_explicit(&pool->destroys[cause], 1, memory_order_relaxed);
     if (!sampled(number)) {
         destroy_raw(pool, item);
         return;

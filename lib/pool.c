@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The public operations on pools. The fast path of a get or put is one section; whatever it declines,
- * and every call on a pool that wants more than a section does, goes through the functions below it.
+ * The public operations on pools. The fast path of a get or put is one section; whatever it
+ * declines, and every call on a pool that wants more than a section does, goes through the
+ * functions below it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,15 +15,15 @@
 #include "reclaim.h"
 #include "rseq.h"
 
-#define KNOWN_FLAGS            PWISE_NO_STEAL
-#define PER_CPU_ITEMS_LIMIT    65534u
-#define PER_CPU_ITEMS_LEAST    4u
-#define PER_CPU_ITEMS_MOST     128u
-#define PER_CPU_BYTES_DEFAULT  ((size_t)256 << 10)
-#define IDLE_BYTES_DEFAULT     ((size_t)64 << 20)
-#define IDLE_ITEMS_LEAST       8
-#define UNKNOWN_ITEM_BYTES     256 /* stands in for item_size 0 where a size is needed */
-#define BULK_WORTH_A_TAKE      4   /* fewer items go one by one */
+#define KNOWN_FLAGS           PWISE_NO_STEAL
+#define PER_CPU_ITEMS_LIMIT   65534u
+#define PER_CPU_ITEMS_LEAST   4u
+#define PER_CPU_ITEMS_MOST    128u
+#define PER_CPU_BYTES_DEFAULT ((size_t)256 << 10)
+#define IDLE_BYTES_DEFAULT    ((size_t)64 << 20)
+#define IDLE_ITEMS_LEAST      8
+#define UNKNOWN_ITEM_BYTES    256 /* stands in for item_size 0 where a size is needed */
+#define BULK_WORTH_A_TAKE     4   /* fewer items go one by one */
 
 _Noreturn void misuse(const char *message)
 {
@@ -66,8 +67,8 @@ static long online_cpus(void)
     return count < 1 ? 1 : count;
 }
 
-/* How many items a magazine takes and how many magazines there may be, so that neither the bound for
- * one CPU nor the one for all is ever exceeded. */
+/* How many items a magazine takes and how many magazines there may be, so that neither the bound
+ * for one CPU nor the one for all is ever exceeded. */
 static void size_caches(struct pool *pool)
 {
     const struct pwise_options *options = &pool->options;
@@ -76,8 +77,8 @@ static void size_caches(struct pool *pool)
     if (max_idle == 0) {
         max_idle = IDLE_BYTES_DEFAULT;
         if (item_bytes > max_idle / IDLE_ITEMS_LEAST)
-            max_idle = item_bytes < SIZE_MAX / IDLE_ITEMS_LEAST ? item_bytes * IDLE_ITEMS_LEAST
-                                                                : SIZE_MAX;
+            max_idle =
+                item_bytes < SIZE_MAX / IDLE_ITEMS_LEAST ? item_bytes * IDLE_ITEMS_LEAST : SIZE_MAX;
     }
     size_t max_items = max_idle / item_bytes;
     size_t per_cpu = options->per_cpu_items;
@@ -152,7 +153,8 @@ static void publish_locked(struct pwise_pool *handle, struct pool *pool)
         __atomic_store_n((struct slot **)&handle->slots_, pool->slots, __ATOMIC_RELEASE);
 }
 
-/* The pool of a handle, made on first use. NULL + errno; EINVAL also for a static one that is gone. */
+/* The pool of a handle, made on first use. NULL + errno; EINVAL also for a static one that is gone.
+ */
 static struct pool *pool_state(struct pwise_pool *handle)
 {
     void *state = handle_state(handle);
@@ -250,8 +252,8 @@ void pwise_pool_destroy(pwise_pool *handle)
     __atomic_store_n((struct slot **)&handle->slots_, NULL, __ATOMIC_RELEASE);
     depot_close(pool);
     reclaim_drain_closed(pool);
-    /* What is left are the items that are out and the pins. Items that were put without having been got
-     * have made it run low. */
+    /* What is left are the items that are out and the pins. Items that were put without having been
+     * got have made it run low. */
     int64_t references = atomic_load_explicit(&pool->references, memory_order_relaxed);
     int64_t left;
     do {
@@ -429,8 +431,8 @@ void pwise_put_bulk(pwise_pool *handle, void **items, size_t count)
     if (unlikely(!handle))
         misuse("poolwise: pwise_put_bulk: the pool is NULL\n");
     struct pool *pool = count >= BULK_WORTH_A_TAKE ? pool_state(handle) : NULL;
-    bool direct = pool && !pool->hooked &&
-                  !atomic_load_explicit(&pool->closed, memory_order_relaxed);
+    bool direct =
+        pool && !pool->hooked && !atomic_load_explicit(&pool->closed, memory_order_relaxed);
     size_t given = 0;
     while (given < count) {
         size_t run = 0;

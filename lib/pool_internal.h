@@ -6,15 +6,13 @@
  *   id        the number of a cache: the kernel's concurrency id of the running thread, or its CPU
  *   slot      one id's cache of one pool: the loaded magazine and the spare one
  *   magazine  a bounded array of idle items and its word
- *   word      a magazine's count of items and its count of gets in one 64-bit cell, so that the store
- *             that commits a get counts it as well
- *   private   (of a magazine) reachable by one thread alone; only such a one is touched in plain C
- *   depot     a pool's shared stock of magazines, behind its lock
- *   stock     magazines with items, put since the last cycle
- *   victim    magazines with items that were idle at the last cycle; the next one destroys them
- *   aged      (of a spare) taken from the victim stock: what is left in it at a cycle is destroyed
- *   cycle     one pass of the reclaimer over all pools
- *   pin       a reference to a pool that is not an item of it
+ *   word      a magazine's count of items and its count of gets in one 64-bit cell, so that the
+ * store that commits a get counts it as well private   (of a magazine) reachable by one thread
+ * alone; only such a one is touched in plain C depot     a pool's shared stock of magazines, behind
+ * its lock stock     magazines with items, put since the last cycle victim    magazines with items
+ * that were idle at the last cycle; the next one destroys them aged      (of a spare) taken from
+ * the victim stock: what is left in it at a cycle is destroyed cycle     one pass of the reclaimer
+ * over all pools pin       a reference to a pool that is not an item of it
  *
  * docs/pool-protocol.md argues who may touch a magazine when.
  */
@@ -31,27 +29,27 @@
 #define likely(condition)   __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
-#define CACHE_LINE_BYTES   64
-#define POOL_NAME_BYTES    48
-#define MAGAZINE_COUNT_MAX 65535u
-#define POOL_OPEN          ((int64_t)1 << 48)
+#define CACHE_LINE_BYTES    64
+#define POOL_NAME_BYTES     48
+#define MAGAZINE_COUNT_MAX  65535u
+#define POOL_OPEN           ((int64_t)1 << 48)
 
 /*
  * word = gets << 16 | count, 0 <= count <= capacity. Taking the item items[count - 1] adds
  * WORD_GET to it, laying one at items[count] adds 1.
  * puts since the last fold = count - base + gets.
  */
-#define WORD_GET ((uint64_t)0xffff)
+#define WORD_GET            ((uint64_t)0xffff)
 
 struct magazine {
     /* Written: in sections of the id that has it loaded, and by whoever has it private.
      * Read: likewise; by stats, which may see a stale value. */
     _Atomic uint64_t word;
-    uint32_t capacity; /* constant */
-    uint32_t base;     /* private: the count at the last fold */
+    uint32_t capacity;     /* constant */
+    uint32_t base;         /* private: the count at the last fold */
     struct magazine *next; /* in the depot: under its lock; else private, or the reclaimer's */
     struct magazine *next_chain; /* of a doomed chain's first: the next chain; the reclaimer's */
-    struct pool *pool; /* constant */
+    struct pool *pool;           /* constant */
     void *items[];
 };
 _Static_assert(offsetof(struct magazine, capacity) == 8, "sections read the capacity at byte 8");
@@ -67,7 +65,8 @@ struct slot {
 };
 _Static_assert(sizeof(struct slot) == 64, "sections shift the id by 6");
 
-#define GUARD_SLOTS 2 /* for ids -1 and -2, before slots[0]: magazine_empty stays loaded in them */
+/* For ids -1 and -2, before slots[0]: magazine_empty stays loaded in them. */
+#define GUARD_SLOTS 2
 
 #define SPARE_HAS_ITEMS ((uintptr_t)1)
 #define SPARE_AGED      ((uintptr_t)2)
@@ -80,7 +79,7 @@ struct depot {
     struct magazine *victim;
     struct magazine *empties;
     size_t stock_count, victim_count, empties_count;
-    size_t in_service;             /* magazines made and not freed, less those in `empties` */
+    size_t in_service; /* magazines made and not freed, less those in `empties` */
     size_t stock_items, victim_items;
     int64_t noted_bytes; /* the stock's, as the reclaimer was last told */
     uint64_t gets_folded, puts_folded;
@@ -93,11 +92,11 @@ struct depot {
 
 /* What one pool gives up in a cycle, as chains linked by `next`; any of them may be NULL. */
 struct harvest {
-    struct magazine *loaded; /* in: exchanged out of the slots and fenced */
-    struct magazine *spares; /* in: not aged */
-    struct magazine *aged;   /* in: aged spares; out: doomed */
-    struct magazine *victim; /* out: doomed */
-    struct magazine *stock;  /* out: doomed, where everything was asked for */
+    struct magazine *loaded;  /* in: exchanged out of the slots and fenced */
+    struct magazine *spares;  /* in: not aged */
+    struct magazine *aged;    /* in: aged spares; out: doomed */
+    struct magazine *victim;  /* out: doomed */
+    struct magazine *stock;   /* out: doomed, where everything was asked for */
     struct magazine *empties; /* out: without items, to be freed */
 };
 
@@ -114,10 +113,10 @@ struct pool {
     struct slot *slots;
     uint32_t magazine_capacity;
     bool spare_allowed;
-    bool hooked;               /* every call needs more than the section does */
-    size_t magazines_max;      /* in_service never exceeds it */
-    size_t item_bytes;         /* item_size, or what stands in for it */
-    size_t max_idle_bytes;     /* of the options, or the default */
+    bool hooked;           /* every call needs more than the section does */
+    size_t magazines_max;  /* in_service never exceeds it */
+    size_t item_bytes;     /* item_size, or what stands in for it */
+    size_t max_idle_bytes; /* of the options, or the default */
     struct pwise_options options;
     char name[POOL_NAME_BYTES];
     struct pwise_pool *handle; /* the user's */
@@ -132,7 +131,8 @@ struct pool {
     _Atomic uint64_t destroys[DESTROY_CAUSES];
     _Atomic uint64_t direct_puts; /* puts that never reached a magazine */
     _Atomic uint64_t steals;
-    /* With size_of only: what idle items retain. Raised at put, lowered at get and destruction, relaxed. */
+    /* With size_of only: what idle items retain. Raised at put, lowered at get and destruction,
+     * relaxed. */
     _Atomic size_t sized_bytes;
     _Atomic uint64_t create_ns_sum, create_samples;
     _Atomic uint64_t destroy_ns_sum, destroy_samples;
@@ -153,12 +153,13 @@ struct pool {
 
 #pragma GCC visibility push(hidden)
 
-extern const struct magazine magazine_empty; /* loaded where nothing is: capacity 0, never written */
+extern const struct magazine
+    magazine_empty; /* loaded where nothing is: capacity 0, never written */
 #define MAGAZINE_EMPTY ((struct magazine *)&magazine_empty)
 
 /* pool.c */
 struct pool *pool_of_const(const struct pwise_pool *handle); /* NULL: not used yet, or gone */
-_Noreturn void misuse(const char *message); /* one line, then abort */
+_Noreturn void misuse(const char *message);                  /* one line, then abort */
 void pool_reference(struct pool *pool);
 void pool_unreference(struct pool *pool); /* may free it */
 
@@ -172,7 +173,8 @@ void cache_put_bulk(struct pool *pool, void **items, size_t count); /* none NULL
 void *item_create(struct pool *pool); /* NULL + errno */
 void item_destroy(struct pool *pool, void *item, enum destroy_cause cause);
 void item_destroy_orphan(const struct pwise_options *options, void *item); /* its pool is gone */
-/* For the memory checkers: every item that is put is marked idle before anything else happens to it. */
+/* For the memory checkers: every item that is put is marked idle before anything else happens to
+ * it. */
 bool checkers_watch(void);
 void item_mark_made(struct pool *pool, void *item);
 void item_mark_idle(struct pool *pool, void *item);

@@ -69,16 +69,16 @@ struct pool *registry_next_pinned(struct pool *pool)
     return next;
 }
 
-/* Swaps out what the pool's slots hold. Until the fence only the `next` fields of loaded magazines may
- * be touched: no section looks at those. */
+/* Swaps out what the pool's slots hold. Until the fence only the `next` fields of loaded magazines
+ * may be touched: no section looks at those. */
 static void gather(struct pool *pool, struct harvest *harvest)
 {
     for (uint32_t i = 0; i < slot_count; i++) {
         struct slot *slot = &pool->slots[i];
         /* seq_cst: see hand_install */
         if (atomic_load_explicit(&slot->loaded, memory_order_seq_cst) != MAGAZINE_EMPTY) {
-            struct magazine *magazine = atomic_exchange_explicit(&slot->loaded, MAGAZINE_EMPTY,
-                                                                 memory_order_acq_rel);
+            struct magazine *magazine =
+                atomic_exchange_explicit(&slot->loaded, MAGAZINE_EMPTY, memory_order_acq_rel);
             if (magazine != MAGAZINE_EMPTY) {
                 magazine->next = harvest->loaded;
                 harvest->loaded = magazine;
@@ -151,8 +151,8 @@ void reclaim_drain_closed(struct pool *pool)
 }
 
 /*
- * 1. swap out what all slots of all pools hold  2. one fence  3. turn each depot  4. destroy, with no lock
- * held, so that `destroy` may call anything.
+ * 1. swap out what all slots of all pools hold  2. one fence  3. turn each depot  4. destroy, with
+ * no lock held, so that `destroy` may call anything.
  */
 void reclaim_cycle(bool everything, enum destroy_cause cause)
 {

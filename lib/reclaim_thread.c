@@ -18,10 +18,10 @@
 
 #define INTERVAL_MS_DEFAULT 5000
 /* A cycle starts when the stock has doubled since the last one, but not below this. */
-#define GROWTH_BYTES_LEAST ((int64_t)16 << 20)
-/* A report when tasks stalled for 150 ms of 2 s; unprivileged processes may only use windows of whole
- * multiples of 2 s. */
-#define PRESSURE_TRIGGER "some 150000 2000000"
+#define GROWTH_BYTES_LEAST  ((int64_t)16 << 20)
+/* A report when tasks stalled for 150 ms of 2 s; unprivileged processes may only use windows of
+ * whole multiples of 2 s. */
+#define PRESSURE_TRIGGER    "some 150000 2000000"
 
 enum thread_state {
     THREAD_NONE,
@@ -40,8 +40,9 @@ static _Atomic int thread_state;
 static _Atomic int mode = PWISE_AUTOMATIC;
 static _Atomic unsigned interval_ms = INTERVAL_MS_DEFAULT;
 
-/* Set by the reclaimer before it looks whether anything is idle and sleeps without a timeout; cleared by
- * who then makes something idle, who also wakes it. seq_cst on both sides: store, then look. */
+/* Set by the reclaimer before it looks whether anything is idle and sleeps without a timeout;
+ * cleared by who then makes something idle, who also wakes it. seq_cst on both sides: store, then
+ * look. */
 static _Atomic bool asleep;
 static _Atomic bool grown;   /* set by who passes growth_mark, cleared by the reclaimer */
 static _Atomic bool exiting; /* set once, at exit: no cycle begins any more */

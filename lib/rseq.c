@@ -42,7 +42,7 @@
 #define MEMBARRIER_REGISTER_RSEQ (1 << 8)
 #define MEMBARRIER_FLAG_CPU      (1 << 0)
 
-#define SLOTS_MAX 8192
+#define SLOTS_MAX                8192
 
 bool rseq_active;
 ptrdiff_t rseq_id_offset;
@@ -57,8 +57,8 @@ void (*volatile inject_hook)(int point);
 volatile uint32_t inject_spins[INJECT_SECTION_POINTS];
 #endif
 
-/* Ids are below the number of CPUs that could ever come, which can be more than sysconf counts. Where sysfs
- * does not say, the size of the kernel's own CPU masks bounds it. */
+/* Ids are below the number of CPUs that could ever come, which can be more than sysconf counts.
+ * Where sysfs does not say, the size of the kernel's own CPU masks bounds it. */
 static uint32_t count_possible_cpus(void)
 {
     char text[256];
@@ -95,8 +95,8 @@ static void self_test_handler(int signal_number)
 }
 
 /*
- * A timer signals this thread while it spins in a section. The handler is in place for the test alone,
- * every other signal waits, and what was there before is put back.
+ * A timer signals this thread while it spins in a section. The handler is in place for the test
+ * alone, every other signal waits, and what was there before is put back.
  */
 bool rseq_self_test(void)
 {
@@ -134,8 +134,8 @@ restore_mask:
     return aborted;
 }
 
-/* Linux 6.19 to 7.0.13 on AArch64 do not abort a section when its thread is preempted and resumes on the
- * same CPU, which a signal cannot show. */
+/* Linux 6.19 to 7.0.13 on AArch64 do not abort a section when its thread is preempted and resumes
+ * on the same CPU, which a signal cannot show. */
 static bool kernel_is_sound(void)
 {
 #ifdef __aarch64__

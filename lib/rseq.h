@@ -2,22 +2,23 @@
 /*
  * The operations on a slot that its id does for itself, and the fence that stops all others.
  *
- * <poolwise/sections.h> says what section_pop and section_push do. Beside them, with `id` read from the
- * thread's rseq area, all or nothing:
+ * <poolwise/sections.h> says what section_pop and section_push do. Beside them, with `id` read from
+ * the thread's rseq area, all or nothing:
  *
  *   section_take(slots, &slot)
  *       slot = &slots[id]
  *       return exchange(slot->loaded, &magazine_empty)                             (commit)
  *
- * No section checks its id. An id is below slot_count, or it is one of the two negative numbers that
- * stand for a thread without registration: each pool has that many guard slots before slots[0], in
- * which magazine_empty stays loaded.
+ * No section checks its id. An id is below slot_count, or it is one of the two negative numbers
+ * that stand for a thread without registration: each pool has that many guard slots before
+ * slots[0], in which magazine_empty stays loaded.
  *
- * None may run before rseq_init() has chosen a backend with sections, and none with the locked one: arming
- * a section writes to where rseq_cs_offset says.
+ * None may run before rseq_init() has chosen a backend with sections, and none with the locked one:
+ * arming a section writes to where rseq_cs_offset says.
  *
  * The magazine that section_take returns is private to the caller, unless it is magazine_empty.
- * Bodies: rseq_x86_64.h, rseq_aarch64.h. rseq_fallback.h has the take in C11 for every other case: there the slot is the running CPU's at a glance, and the exchange alone gives privacy.
+ * Bodies: rseq_x86_64.h, rseq_aarch64.h. rseq_fallback.h has the take in C11 for every other case:
+ * there the slot is the running CPU's at a glance, and the exchange alone gives privacy.
  */
 #pragma once
 
@@ -33,10 +34,10 @@ enum backend {
 #pragma GCC visibility push(hidden)
 
 /* All constant once rseq_init() has returned. */
-extern bool rseq_active;            /* the backend has sections */
-extern ptrdiff_t rseq_id_offset;    /* from the thread pointer to the id */
-extern ptrdiff_t rseq_cs_offset;    /* from the thread pointer to the armed descriptor */
-extern uint32_t slot_count;         /* slots of every pool, at least 1, without the guards */
+extern bool rseq_active;         /* the backend has sections */
+extern ptrdiff_t rseq_id_offset; /* from the thread pointer to the id */
+extern ptrdiff_t rseq_cs_offset; /* from the thread pointer to the armed descriptor */
+extern uint32_t slot_count;      /* slots of every pool, at least 1, without the guards */
 extern enum backend rseq_backend;
 
 /* Chooses the backend once; any thread. Leaves errno alone. */
@@ -45,8 +46,8 @@ void rseq_init(void);
 /* Again, in a forked child. */
 void rseq_init_child(void);
 
-/* Returns when no section that was running when it was called can still commit: those of `id`, or all
- * of them where id < 0. Does nothing for the locked backend, which needs none. */
+/* Returns when no section that was running when it was called can still commit: those of `id`, or
+ * all of them where id < 0. Does nothing for the locked backend, which needs none. */
 void rseq_fence(int id);
 
 /* Whether the kernel aborts a section that a signal interrupts. */
@@ -93,8 +94,8 @@ static inline struct slot *slot_hint(struct slot *slots)
     return &slots[fallback_id()];
 }
 
-/* The loaded magazine of this thread's slot, now private to the caller, or &magazine_empty. *ret_slot:
- * where it came from, or NULL for a guard. */
+/* The loaded magazine of this thread's slot, now private to the caller, or &magazine_empty.
+ * *ret_slot: where it came from, or NULL for a guard. */
 static inline struct magazine *slot_take(struct slot *slots, struct slot **ret_slot)
 {
 #if HAVE_SECTIONS

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The take for machines and checkers without restartable sequences, in C11 atomics. The exchange makes
- * the magazine private whoever else looks at the slot, so the CPU's number is only a good guess and
- * no fence is needed; get and put are then a take, a plain push or pop, and an install (slow.c).
+ * The take for machines and checkers without restartable sequences, in C11 atomics. The exchange
+ * makes the magazine private whoever else looks at the slot, so the CPU's number is only a good
+ * guess and no fence is needed; get and put are then a take, a plain push or pop, and an install
+ * (slow.c).
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sections for x86-64; rseq.h says what they do. Plain asm with labels inside that restart it: asm
- * goto with outputs is miscompiled by gcc up to 12.3 (its bug 113921), so results live in registers
- * that are set first at every restart.
+ * The sections for x86-64; rseq.h says what they do. Plain asm with labels inside that restart it:
+ * asm goto with outputs is miscompiled by gcc up to 12.3 (its bug 113921), so results live in
+ * registers that are set first at every restart.
  */
 #pragma once
 

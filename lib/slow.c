@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the sections decline: an empty or a full magazine. Each path takes what it needs out of the slot, so
- * that it has it private, works on it in plain C, and installs it again. Of the locked backend these
- * paths are the whole.
+ * What the sections decline: an empty or a full magazine. Each path takes what it needs out of the
+ * slot, so that it has it private, works on it in plain C, and installs it again. Of the locked
+ * backend these paths are the whole.
  */
 #include <string.h>
 
@@ -39,7 +39,8 @@ static void hand_take_spare(struct hand *hand)
     INJECT(4);
 }
 
-/* Gives a magazine away for good; a closed pool's depot declines, then what is in it is destroyed. */
+/* Gives a magazine away for good; a closed pool's depot declines, then what is in it is destroyed.
+ */
 static void give(struct pool *pool, struct magazine *magazine, bool aged)
 {
     if (!magazine || depot_give(pool, magazine, aged))
@@ -56,10 +57,11 @@ static void hand_install(struct pool *pool, struct hand *hand)
     INJECT(2);
     if (hand->loaded) {
         struct magazine *expected = MAGAZINE_EMPTY;
-        /* release: what this thread did to the magazine, for who pops or takes it. seq_cst: see below. */
-        if (!hand->slot || !atomic_compare_exchange_strong_explicit(
-                               &hand->slot->loaded, &expected, hand->loaded, memory_order_seq_cst,
-                               memory_order_relaxed))
+        /* release: what this thread did to the magazine, for who pops or takes it. seq_cst: see
+         * below. */
+        if (!hand->slot ||
+            !atomic_compare_exchange_strong_explicit(&hand->slot->loaded, &expected, hand->loaded,
+                                                     memory_order_seq_cst, memory_order_relaxed))
             give(pool, hand->loaded, false);
     }
     if (hand->spare) {
@@ -69,8 +71,8 @@ static void hand_install(struct pool *pool, struct hand *hand)
         give(pool, spare_magazine(other), other & SPARE_AGED);
     }
     INJECT(3);
-    /* Either the thread that closes the pool sees in the slot what was installed, or this sees that it
-     * is closed: both store first and load then, all seq_cst. */
+    /* Either the thread that closes the pool sees in the slot what was installed, or this sees that
+     * it is closed: both store first and load then, all seq_cst. */
     if (unlikely(atomic_load_explicit(&pool->closed, memory_order_seq_cst)))
         reclaim_drain_closed(pool);
 }
@@ -151,9 +153,8 @@ static bool steal_pays(struct pool *pool)
 {
     if ((pool->options.flags & PWISE_NO_STEAL) || !pool->options.create)
         return false;
-    uint64_t create_ns =
-        mean(atomic_load_explicit(&pool->create_ns_sum, memory_order_relaxed),
-             atomic_load_explicit(&pool->create_samples, memory_order_relaxed));
+    uint64_t create_ns = mean(atomic_load_explicit(&pool->create_ns_sum, memory_order_relaxed),
+                              atomic_load_explicit(&pool->create_samples, memory_order_relaxed));
     if (create_ns <= atomic_load_explicit(&fence_ns, memory_order_relaxed))
         return false;
     uint32_t wait = atomic_load_explicit(&pool->steal_wait, memory_order_relaxed);
@@ -182,8 +183,7 @@ static struct slot *richest_slot(struct pool *pool, const struct slot *own)
     pthread_mutex_lock(&pool->depot.lock);
     for (uint32_t i = 0; i < slot_count; i++) {
         struct slot *slot = &pool->slots[i];
-        uint32_t count =
-            magazine_count(atomic_load_explicit(&slot->loaded, memory_order_acquire));
+        uint32_t count = magazine_count(atomic_load_explicit(&slot->loaded, memory_order_acquire));
         if (slot != own && count > most) {
             most = count;
             richest = slot;
@@ -227,8 +227,8 @@ static void *steal_loaded(struct pool *pool, struct hand *hand)
     return item;
 }
 
-/* Whether the id's own slot and the depot are bare, as far as one can see without taking anything. With
- * sections the loaded magazine is known to be empty: one has just said so. */
+/* Whether the id's own slot and the depot are bare, as far as one can see without taking anything.
+ * With sections the loaded magazine is known to be empty: one has just said so. */
 static bool seems_bare(struct pool *pool)
 {
     if (!rseq_active || depot_has_filled(&pool->depot))
@@ -246,8 +246,8 @@ static bool others_have_spares(struct pool *pool)
 }
 
 /*
- * 1. the loaded magazine, where it has filled meanwhile  2. the spare  3. the depot's stock, then its
- * victims  4. other ids' spares  5. another id's loaded magazine, where that pays.
+ * 1. the loaded magazine, where it has filled meanwhile  2. the spare  3. the depot's stock, then
+ * its victims  4. other ids' spares  5. another id's loaded magazine, where that pays.
  */
 void *cache_get_slow(struct pool *pool)
 {
@@ -282,8 +282,10 @@ void *cache_get_slow(struct pool *pool)
 }
 
 /*
- * 1. the loaded magazine, where it has room meanwhile  2. the spare, the full one becoming the spare
- * 3. an empty one from the depot, which gets the colder of the full two  4. none is to be had: the item goes.
+ * 1. the loaded magazine, where it has room meanwhile  2. the spare, the full one becoming the
+ * spare
+ * 3. an empty one from the depot, which gets the colder of the full two  4. none is to be had: the
+ * item goes.
  */
 void cache_put_slow(struct pool *pool, void *item)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What pools have done. Gets and puts are counted in the magazines' words; they are added up here under the
- * depot's lock, which keeps the magazines in memory while they are read.
+ * What pools have done. Gets and puts are counted in the magazines' words; they are added up here
+ * under the depot's lock, which keeps the magazines in memory while they are read.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poolwise/pool_inline.h: pwise_get and pwise_put compiled into the program. The contract is that of
- * <poolwise/pool.h>; what is saved are the two calls into a shared library of each pair, which on many
- * machines cost more than the pool does. Where the machine or the pool needs more than the fast path, they
- * call the library.
+ * poolwise/pool_inline.h: pwise_get and pwise_put compiled into the program. The contract is that
+ * of <poolwise/pool.h>; what is saved are the two calls into a shared library of each pair, which
+ * on many machines cost more than the pool does. Where the machine or the pool needs more than the
+ * fast path, they call the library.
  *
- * The program takes the layout of version 0 of the library in: link it with libpoolwise.so.0. Not for
- * code that is unloaded by dlclose: the kernel may still look at its descriptors then. (C11 and C++17 with
- * the GNU extensions; elsewhere these are the calls.)
+ * The program takes the layout of version 0 of the library in: link it with libpoolwise.so.0. Not
+ * for code that is unloaded by dlclose: the kernel may still look at its descriptors then. (C11 and
+ * C++17 with the GNU extensions; elsewhere these are the calls.)
  */
 #ifndef POOLWISE_POOL_INLINE_H
 #define POOLWISE_POOL_INLINE_H

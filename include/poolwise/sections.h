@@ -12,13 +12,13 @@
  *       m->word = w + get            (commit)         m->word = w + 1              (commit)
  *       return true                                   return true
  *
- * Binary interface of version 0 of the library: a slot is 64 bytes and begins with the address of its
- * loaded magazine; a magazine has its word at byte 0 (count in the low 16 bits, gets above), its
- * capacity (32 bits) at byte 8, its items from byte 40. `id_at` and `cs_at` are the offsets from the thread
- * pointer to the id and to the cell of the armed descriptor.
+ * Binary interface of version 0 of the library: a slot is 64 bytes and begins with the address of
+ * its loaded magazine; a magazine has its word at byte 0 (count in the low 16 bits, gets above),
+ * its capacity (32 bits) at byte 8, its items from byte 40. `id_at` and `cs_at` are the offsets
+ * from the thread pointer to the id and to the cell of the armed descriptor.
  *
- * Plain asm with labels inside that restart it: asm goto with outputs is miscompiled by gcc up to 12.3
- * (its bug 113921).
+ * Plain asm with labels inside that restart it: asm goto with outputs is miscompiled by gcc up
+ * to 12.3 (its bug 113921).
  */
 #ifndef POOLWISE_SECTIONS_H
 #define POOLWISE_SECTIONS_H
@@ -40,7 +40,7 @@
 #if defined(__GNUC__) && defined(__linux__) && defined(__x86_64__) && defined(__LP64__)
 #define PWISE_HAVE_SECTIONS 1
 #include "poolwise/sections_x86_64.h"
-#elif defined(__GNUC__) && defined(__linux__) && defined(__aarch64__) && defined(__LP64__) &&     \
+#elif defined(__GNUC__) && defined(__linux__) && defined(__aarch64__) && defined(__LP64__) &&      \
     !defined(__AARCH64EB__)
 #define PWISE_HAVE_SECTIONS 1
 #include "poolwise/sections_aarch64.h"

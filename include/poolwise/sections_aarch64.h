@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The restartable sections of a get and a put, for AArch64 (little-endian). Included by <poolwise/sections.h>,
- * which says what they do; not for programs.
+ * The restartable sections of a get and a put, for AArch64 (little-endian). Included by
+ * <poolwise/sections.h>, which says what they do; not for programs.
  */
 #ifndef POOLWISE_SECTIONS_AARCH64_H
 #define POOLWISE_SECTIONS_AARCH64_H
 
 /* Labels: 1 start, 2 after the commit, 3 descriptor, 4 abort handler, 5 entry. The word before the
  * abort handler is the signature that the C library registered, a brk instruction. */
-#define PWISE_SECTION_TABLES_                                                                             \
+#define PWISE_SECTION_TABLES_                                                                      \
     ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
     ".balign 32\n\t"                                                                               \
     "3: .long 0, 0\n\t"                                                                            \
@@ -22,16 +22,17 @@
     "4: b 5f\n\t"                                                                                  \
     ".popsection\n\t"
 
-#define PWISE_SECTION_ARM_(scratch)                                                                       \
+#define PWISE_SECTION_ARM_(scratch)                                                                \
     "adrp %" scratch ", 3b\n\t"                                                                    \
     "add %" scratch ", %" scratch ", :lo12:3b\n\t"                                                 \
     "str %" scratch ", [%[cs]]\n\t"                                                                \
     "1:\n\t"
 
-#define PWISE_SECTION_BEGIN_(setup, scratch) PWISE_SECTION_TABLES_ "5:\n\t" setup PWISE_SECTION_ARM_(scratch)
+#define PWISE_SECTION_BEGIN_(setup, scratch)                                                       \
+    PWISE_SECTION_TABLES_ "5:\n\t" setup PWISE_SECTION_ARM_(scratch)
 
 #ifdef PWISE_INJECT
-#define PWISE_SECTION_INJECT_(point)                                                                      \
+#define PWISE_SECTION_INJECT_(point)                                                               \
     "adrp %[spin], inject_spins\n\t"                                                               \
     "add %[spin], %[spin], :lo12:inject_spins\n\t"                                                 \
     "ldr %w[spin], [%[spin], #4*" #point "]\n\t"                                                   \
@@ -53,8 +54,8 @@ static inline char *pwise_thread_pointer_(void)
     return pointer;
 }
 
-static inline __attribute__((always_inline)) bool pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at,
-                                          void **ret_item)
+static inline __attribute__((always_inline)) bool
+pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void **ret_item)
 {
     void *item;
     uint64_t index, magazine, word;
@@ -84,8 +85,8 @@ static inline __attribute__((always_inline)) bool pwise_section_pop_(void *slots
     return item != NULL;
 }
 
-static inline __attribute__((always_inline)) bool pwise_section_push_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at,
-                                           void *item)
+static inline __attribute__((always_inline)) bool
+pwise_section_push_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void *item)
 {
     uint64_t index, magazine, word, done;
     char *area = pwise_thread_pointer_();
@@ -111,7 +112,8 @@ static inline __attribute__((always_inline)) bool pwise_section_push_(void *slot
                      "6:\n\t"
                      : [done] "=&r"(done), [index] "=&r"(index), [magazine] "=&r"(magazine),
                        [word] "=&r"(word) PWISE_SECTION_INJECT_OUTPUT_
-                     : [slots] "r"(slots), [id_at] "r"(area + id_at), [cs] "r"(area + cs_at), [item] "r"(item)
+                     : [slots] "r"(slots), [id_at] "r"(area + id_at), [cs] "r"(area + cs_at),
+                       [item] "r"(item)
                      : "memory", "cc");
     return done;
 }

@@ -7,13 +7,13 @@
 #define POOLWISE_SECTIONS_X86_64_H
 
 /*
- * The frame of a section. PWISE_SECTION_BEGIN_ emits its descriptor and abort handler, then the entry, where
- * `setup` is run at each start, arms the section, and opens it. `scratch` is a free 64-bit register.
- * Labels: 1 start, 2 after the commit, 3 descriptor, 4 abort handler, 5 entry. The four bytes before
- * an abort handler must be the signature that the C library registered; they are written as the
- * operand of an instruction that faults, so that disassemblers keep in step.
+ * The frame of a section. PWISE_SECTION_BEGIN_ emits its descriptor and abort handler, then the
+ * entry, where `setup` is run at each start, arms the section, and opens it. `scratch` is a free
+ * 64-bit register. Labels: 1 start, 2 after the commit, 3 descriptor, 4 abort handler, 5 entry.
+ * The four bytes before an abort handler must be the signature that the C library registered; they
+ * are written as the operand of an instruction that faults, so that disassemblers keep in step.
  */
-#define PWISE_SECTION_BEGIN_(setup, scratch)                                                              \
+#define PWISE_SECTION_BEGIN_(setup, scratch)                                                       \
     ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
     ".balign 32\n\t"                                                                               \
     "3: .long 0, 0\n\t"                                                                            \
@@ -32,7 +32,7 @@
     "1:\n\t"
 
 #ifdef PWISE_INJECT
-#define PWISE_SECTION_INJECT_(point)                                                                      \
+#define PWISE_SECTION_INJECT_(point)                                                               \
     "movl inject_spins+4*" #point "(%%rip), %k[spin]\n\t"                                          \
     "jmp 92f\n\t"                                                                                  \
     "91: subl $1, %k[spin]\n\t"                                                                    \
@@ -46,10 +46,10 @@
 #define PWISE_SECTION_INJECT_SCRATCH_
 #endif
 
-/* Declined with the zero flag set by the test for a count of 0; done with it clear, as an addition that
- * cannot come to 0 is the last to set it. */
-static inline __attribute__((always_inline)) bool pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at,
-                                          void **ret_item)
+/* Declined with the zero flag set by the test for a count of 0; done with it clear, as an
+ * addition that cannot come to 0 is the last to set it. */
+static inline __attribute__((always_inline)) bool
+pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void **ret_item)
 {
     bool done;
     void *item;
@@ -79,8 +79,8 @@ static inline __attribute__((always_inline)) bool pwise_section_pop_(void *slots
 }
 
 /* Declined with the zero flag set by the comparison, as a count never exceeds the capacity. */
-static inline __attribute__((always_inline)) bool pwise_section_push_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at,
-                                           void *item)
+static inline __attribute__((always_inline)) bool
+pwise_section_push_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void *item)
 {
     bool done;
     uint64_t index, magazine, word;

@@ -57,8 +57,7 @@ static void counted_reset(void *item, void *argument)
 static void p1_blocks(void)
 {
     for (size_t align = alignof(max_align_t); align <= 4096; align *= 4) {
-        pwise_pool *pool =
-            pool_of((struct pwise_options){.item_size = 200, .item_align = align});
+        pwise_pool *pool = pool_of((struct pwise_options){.item_size = 200, .item_align = align});
         char *item = pwise_get(pool);
         CHECK_PTR(item, !=, NULL);
         CHECK_INT((uintptr_t)item % align, ==, 0);
@@ -355,9 +354,8 @@ static void p12_bounds(void)
 
     for (unsigned max_items = 1; max_items <= 300; max_items += 13)
         for (unsigned per_cpu = 0; per_cpu <= 40; per_cpu += 5) {
-            pool = pool_of((struct pwise_options){.item_size = 32,
-                                                  .max_idle_bytes = 32 * max_items + 31,
-                                                  .per_cpu_items = per_cpu});
+            pool = pool_of((struct pwise_options){
+                .item_size = 32, .max_idle_bytes = 32 * max_items + 31, .per_cpu_items = per_cpu});
             void *items[400];
             for (int i = 0; i < 400; i++)
                 items[i] = pwise_get(pool);

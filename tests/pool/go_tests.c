@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Property: what Go's own tests of its pool ask for holds here: reuse before creation, two cycles and
- * gone, nothing kept that was taken out, each value once among many takers, misuse stops the program.
+ * Property: what Go's own tests of its pool ask for holds here: reuse before creation, two cycles
+ * and gone, nothing kept that was taken out, each value once among many takers, misuse stops the
+ * program.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -182,8 +183,8 @@ static void *thief(void *argument)
     return NULL;
 }
 
-/* TestPoolDequeue and TestPoolChain: 9 takers, one producer that takes every tenth time: each value once.
- * The chain's case is the growing one: the depot. */
+/* TestPoolDequeue and TestPoolChain: 9 takers, one producer that takes every tenth time: each value
+ * once. The chain's case is the growing one: the depot. */
 static void each_value_once(unsigned per_cpu_items)
 {
     pthread_t threads[9];
@@ -203,7 +204,8 @@ static void each_value_once(unsigned per_cpu_items)
     for (int i = 0; i < 9; i++)
         pthread_join(threads[i], NULL);
     CHECK_INT(own, >, 0);
-    /* What other CPUs have loaded becomes the depot's in a cycle; from there one CPU gets it all. */
+    /* What other CPUs have loaded becomes the depot's in a cycle; from there one CPU gets it all.
+     */
     cpu_set_t before;
     pin_to_one_cpu(&before);
     pwise_reclaim();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Property: P13 and P10 across threads and processes. Threads leave nothing behind, forked children use
- * every pool, cycles start by themselves in automatic mode and only there, no signal's disposition changes,
- * pools work in constructors and at exit, and the last put from any thread frees a closed pool.
+ * Property: P13 and P10 across threads and processes. Threads leave nothing behind, forked children
+ * use every pool, cycles start by themselves in automatic mode and only there, no signal's
+ * disposition changes, pools work in constructors and at exit, and the last put from any thread
+ * frees a closed pool.
  */
 #include <dirent.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Property: the sections do what their pseudo-code says, compared with a model on random schedules, with
- * counts of gets near their limit; and every descriptor is one that the kernel accepts.
+ * Property: the sections do what their pseudo-code says, compared with a model on random schedules,
+ * with counts of gets near their limit; and every descriptor is one that the kernel accepts.
  */
 #include <string.h>
 
@@ -121,8 +121,8 @@ static void follow_the_model(uint64_t first_gets)
 }
 
 #if HAVE_SECTIONS
-/* A thread's area of our own, so that ids are what the test says: the bodies run also where the kernel
- * or an emulator has no sections, on as many ids as it likes. One thread needs no aborts. */
+/* A thread's area of our own, so that ids are what the test says: the bodies run also where the
+ * kernel or an emulator has no sections, on as many ids as it likes. One thread needs no aborts. */
 static __thread struct {
     int32_t id;
     uint64_t armed;

@@ -2,8 +2,8 @@
 /*
  * Property: conservation. Every item has at most one holder at any time, every item that is made is
  * destroyed once, and none is lost: at the end, made = destroyed and the pool is empty. Beside the
- * workers run reclaim and trim, affinity changes, a signal storm, threads that come and go, and, where
- * the library is built with them, delays at its injection points.
+ * workers run reclaim and trim, affinity changes, a signal storm, threads that come and go, and,
+ * where the library is built with them, delays at its injection points.
  *
  *     pool-stress [million operations [threads [seed]]]
  */
@@ -28,8 +28,9 @@
 enum { FREE = 0x46524545, HELD = 0x48454c44, DEAD = 0x44454144 };
 
 struct item {
-    _Atomic uint32_t state; /* FREE while pooled, HELD while out: changed by whoever gets or puts it */
-    uint32_t owner;         /* plain: the pool's ordering must protect it (P6) */
+    _Atomic uint32_t
+        state;      /* FREE while pooled, HELD while out: changed by whoever gets or puts it */
+    uint32_t owner; /* plain: the pool's ordering must protect it (P6) */
     uint64_t payload[5];
 };
 
@@ -330,8 +331,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(per_cpu) / sizeof(per_cpu[0]); i++)
         round_of(million * 1000000 / 4, threads,
                  (struct pwise_options){.per_cpu_items = per_cpu[i]});
-    round_of(million * 1000000 / 4, threads,
-             (struct pwise_options){.per_cpu_items = 16, .max_idle_bytes = sizeof(struct item) * 40});
+    round_of(
+        million * 1000000 / 4, threads,
+        (struct pwise_options){.per_cpu_items = 16, .max_idle_bytes = sizeof(struct item) * 40});
 #endif
     return 0;
 }
