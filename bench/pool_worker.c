@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -300,7 +301,8 @@ static double go_stw(uint64_t rounds)
     return median;
 }
 
-/* The longest get+put of a thread while another runs cycles over 100,000 idle items. */
+/* The longest get+put of a thread while another runs cycles over 100,000 idle items; with any other
+ * KIND than pool the same without the cycles: what the machine itself does to a thread. */
 static _Atomic bool stalls_done;
 
 static void *stall_reclaimer(void *argument)
@@ -311,34 +313,57 @@ static void *stall_reclaimer(void *argument)
             items[k] = pwise_get(pool);
         for (int k = 0; k < 100000; k++)
             pwise_put(pool, items[k]);
-        pwise_reclaim();
-        pwise_reclaim();
+        if (kind == KIND_POOL) {
+            pwise_reclaim();
+            pwise_reclaim();
+        }
     }
     free(items);
     atomic_store(&stalls_done, true);
     return NULL;
 }
 
+static long waits_so_far(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw;
+}
+
+/* Returns the longest call in which the thread waited, in ns; calls in which the scheduler merely
+ * took the CPU away are counted apart. */
 static double stalls(uint64_t unused)
 {
     pthread_t id;
-    uint64_t over[4] = {0};
-    double longest = 0;
+    uint64_t calls = 0, preempted = 0, waited = 0, waited_long = 0;
+    double longest = 0, begin_ns = now_ns();
     if (pthread_create(&id, NULL, stall_reclaimer, NULL) != 0)
         abort();
+    long waits = waits_so_far();
     while (!atomic_load(&stalls_done)) {
         double start_ns = now_ns();
         void *item = pwise_get(pool);
         pwise_put(pool, item);
         double took = now_ns() - start_ns;
+        calls++;
+        if (took < 1e4)
+            continue;
+        long waits_now = waits_so_far();
+        if (waits_now == waits) {
+            preempted++;
+            continue;
+        }
+        waits = waits_now;
+        waited++;
+        waited_long += took > 1e5;
         if (took > longest)
             longest = took;
-        over[0] += took > 1e4;
-        over[1] += took > 1e5;
     }
     pthread_join(id, NULL);
-    fprintf(stderr, "calls over 10 us: %lu, over 100 us: %lu\n", (unsigned long)over[0],
-            (unsigned long)over[1]);
+    fprintf(stderr,
+            "%.1f s, %lu calls; over 10 us: %lu preempted, %lu waited, %lu of them over 100 us\n",
+            (now_ns() - begin_ns) / 1e9, (unsigned long)calls, (unsigned long)preempted,
+            (unsigned long)waited, (unsigned long)waited_long);
     return longest;
 }
 
