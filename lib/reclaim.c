@@ -140,7 +140,7 @@ static void destroy_doomed(struct doomed *doomed, enum destroy_cause cause)
 void reclaim_drain_closed(struct pool *pool)
 {
     struct doomed doomed = {NULL};
-    struct harvest harvest = {NULL};
+    struct harvest harvest = {.loaded = NULL};
     gather(pool, &harvest);
     if (harvest.loaded)
         rseq_fence(-1);
@@ -162,7 +162,7 @@ void reclaim_cycle(bool everything, enum destroy_cause cause)
     rseq_init();
     pthread_mutex_lock(&cycle_mutex);
     for (struct pool *pool = registry_first_pinned(); pool; pool = registry_next_pinned(pool)) {
-        pool->harvest = (struct harvest){NULL};
+        pool->harvest = (struct harvest){.loaded = NULL};
         gather(pool, &pool->harvest);
         fence = fence || pool->harvest.loaded;
         pool_reference(pool);

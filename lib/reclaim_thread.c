@@ -29,6 +29,8 @@ enum thread_state {
     THREAD_FAILED, /* could not be started: cycles are up to the caller */
 };
 
+/* One change of mode at a time: held across a join; a forked child starts with a new one. */
+static pthread_mutex_t mode_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t thread_mutex = PTHREAD_MUTEX_INITIALIZER;
 /* Under thread_mutex. */
 static pthread_t thread;
@@ -232,10 +234,9 @@ static void stop(void)
 
 int pwise_set_reclaim(enum pwise_reclaim_mode new_mode, unsigned new_interval_ms)
 {
-    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     if (new_mode != PWISE_AUTOMATIC && new_mode != PWISE_MANUAL)
         return -EINVAL;
-    pthread_mutex_lock(&one_at_a_time);
+    pthread_mutex_lock(&mode_mutex);
     atomic_store(&interval_ms, new_interval_ms ? new_interval_ms : INTERVAL_MS_DEFAULT);
     atomic_store(&mode, new_mode);
     if (new_mode == PWISE_MANUAL)
@@ -245,7 +246,7 @@ int pwise_set_reclaim(enum pwise_reclaim_mode new_mode, unsigned new_interval_ms
     pthread_mutex_lock(&thread_mutex);
     wake(); /* a changed interval counts from now */
     pthread_mutex_unlock(&thread_mutex);
-    pthread_mutex_unlock(&one_at_a_time);
+    pthread_mutex_unlock(&mode_mutex);
     return 0;
 }
 
@@ -265,6 +266,7 @@ static void fork_parent(void)
 static void fork_child(void)
 {
     reclaim_fork_unlock();
+    pthread_mutex_init(&mode_mutex, NULL);
     rseq_init_child();
     if (wake_fd >= 0)
         close(wake_fd);
