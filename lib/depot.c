@@ -10,6 +10,7 @@
 #define MAGAZINE_ALIGN_BYTES 128
 
 const struct magazine magazine_empty;
+const struct magazine magazine_closed;
 
 void depot_init(struct depot *depot)
 {

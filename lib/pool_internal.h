@@ -66,7 +66,7 @@ struct slot {
 _Static_assert(sizeof(struct slot) == 64, "sections shift the id by 6");
 
 /* For ids -1 and -2, before slots[0]: magazine_empty stays loaded in them. */
-#define GUARD_SLOTS 2
+#define GUARD_SLOTS     2
 
 #define SPARE_HAS_ITEMS ((uintptr_t)1)
 #define SPARE_AGED      ((uintptr_t)2)
@@ -98,6 +98,7 @@ struct harvest {
     struct magazine *victim;  /* out: doomed */
     struct magazine *stock;   /* out: doomed, where everything was asked for */
     struct magazine *empties; /* out: without items, to be freed */
+    bool mark_lost;           /* a cell held magazine_closed, which is not there any more */
 };
 
 enum destroy_cause {
@@ -143,8 +144,8 @@ struct pool {
      * destruction, walkers. Who brings it to 0 frees the pool. Raised by who has one, or under the
      * registry's lock while the pool is not closed. */
     _Atomic int64_t references;
-    /* Set once, under the registry's lock; read anywhere. seq_cst: pairs with the check after each
-     * install (hand_install). */
+    /* Set once, under the registry's lock; read anywhere. seq_cst: pairs with the check after a
+     * spare is laid in (hand_install). */
     _Atomic bool closed;
     struct pool *next, *previous; /* under the registry's lock */
     struct pool *cycle_next;      /* under the cycle's lock, as is `harvest` */
@@ -155,7 +156,9 @@ struct pool {
 
 extern const struct magazine
     magazine_empty; /* loaded where nothing is: capacity 0, never written */
-#define MAGAZINE_EMPTY ((struct magazine *)&magazine_empty)
+extern const struct magazine magazine_closed; /* the same, in the cells of a closed pool */
+#define MAGAZINE_EMPTY  ((struct magazine *)&magazine_empty)
+#define MAGAZINE_CLOSED ((struct magazine *)&magazine_closed)
 
 /* pool.c */
 struct pool *pool_of_const(const struct pwise_pool *handle); /* NULL: not used yet, or gone */

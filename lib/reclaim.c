@@ -71,21 +71,23 @@ struct pool *registry_next_pinned(struct pool *pool)
 
 /* Swaps out what the pool's slots hold. Until the fence only the `next` fields of loaded magazines
  * may be touched: no section looks at those. */
-static void gather(struct pool *pool, struct harvest *harvest)
+static void gather(struct pool *pool, struct harvest *harvest, struct magazine *left_behind)
 {
     for (uint32_t i = 0; i < slot_count; i++) {
         struct slot *slot = &pool->slots[i];
         /* seq_cst: see hand_install */
-        if (atomic_load_explicit(&slot->loaded, memory_order_seq_cst) != MAGAZINE_EMPTY) {
+        if (atomic_load_explicit(&slot->loaded, memory_order_seq_cst) != left_behind) {
             struct magazine *magazine =
-                atomic_exchange_explicit(&slot->loaded, MAGAZINE_EMPTY, memory_order_acq_rel);
-            if (magazine != MAGAZINE_EMPTY) {
+                atomic_exchange_explicit(&slot->loaded, left_behind, memory_order_seq_cst);
+            if (magazine == MAGAZINE_CLOSED) {
+                harvest->mark_lost = true;
+            } else if (magazine != MAGAZINE_EMPTY) {
                 magazine->next = harvest->loaded;
                 harvest->loaded = magazine;
             }
         }
         if (atomic_load_explicit(&slot->spare, memory_order_seq_cst) != 0) {
-            uintptr_t spare = atomic_exchange_explicit(&slot->spare, 0, memory_order_acq_rel);
+            uintptr_t spare = atomic_exchange_explicit(&slot->spare, 0, memory_order_seq_cst);
             struct magazine *magazine = spare_magazine(spare);
             struct magazine **chain = spare & SPARE_AGED ? &harvest->aged : &harvest->spares;
             if (magazine) {
@@ -141,7 +143,7 @@ void reclaim_drain_closed(struct pool *pool)
 {
     struct doomed doomed = {NULL};
     struct harvest harvest = {.loaded = NULL};
-    gather(pool, &harvest);
+    gather(pool, &harvest, MAGAZINE_CLOSED);
     if (harvest.loaded)
         rseq_fence(-1);
     depot_cycle(pool, &harvest, true);
@@ -163,7 +165,7 @@ void reclaim_cycle(bool everything, enum destroy_cause cause)
     pthread_mutex_lock(&cycle_mutex);
     for (struct pool *pool = registry_first_pinned(); pool; pool = registry_next_pinned(pool)) {
         pool->harvest = (struct harvest){.loaded = NULL};
-        gather(pool, &pool->harvest);
+        gather(pool, &pool->harvest, MAGAZINE_EMPTY);
         fence = fence || pool->harvest.loaded;
         pool_reference(pool);
         pool->cycle_next = pinned;
@@ -174,18 +176,31 @@ void reclaim_cycle(bool everything, enum destroy_cause cause)
         rseq_fence(-1);
     INJECT(7);
     struct magazine *empties = NULL;
+    struct pool *closed = NULL; /* closed meanwhile: a cell's mark was swapped out */
     for (struct pool *pool = pinned, *next; pool; pool = next) {
         next = pool->cycle_next;
         struct harvest harvest = pool->harvest;
         depot_cycle(pool, &harvest, everything);
         doom_harvest(&doomed, &harvest);
+        if (harvest.mark_lost) {
+            pool_reference(pool);
+            pool->cycle_next = closed;
+            closed = pool;
+        }
         if (harvest.empties) {
             harvest.empties->next_chain = empties;
             empties = harvest.empties;
         }
         pool_unreference(pool);
     }
+    /* A closed pool is in no later cycle: its cycle_next is this thread's. */
     pthread_mutex_unlock(&cycle_mutex);
+    while (closed) {
+        struct pool *next = closed->cycle_next;
+        reclaim_drain_closed(closed);
+        pool_unreference(closed);
+        closed = next;
+    }
     while (empties) {
         struct magazine *next = empties->next_chain;
         depot_free_chain(NULL, empties, false);
@@ -220,7 +235,7 @@ bool reclaim_anything_idle(void)
     bool idle = false;
     registry_lock();
     for (struct pool *pool = registry; pool && !idle; pool = pool->next)
-        idle = pool_is_idle(pool);
+        idle = !atomic_load_explicit(&pool->closed, memory_order_relaxed) && pool_is_idle(pool);
     registry_unlock();
     return idle;
 }

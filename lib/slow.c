@@ -19,13 +19,21 @@ struct hand {
     bool spare_aged;
 };
 
-static void hand_take_loaded(struct pool *pool, struct hand *hand)
+/* False: the pool is closed. Whoever takes the mark of that out of a cell sees to it that it comes
+ * back and that nothing has slipped in. */
+static bool hand_take_loaded(struct pool *pool, struct hand *hand)
 {
     *hand = (struct hand){.slot = NULL};
     hand->loaded = slot_take(pool->slots, &hand->slot);
     INJECT(1);
+    if (unlikely(hand->loaded == MAGAZINE_CLOSED)) {
+        hand->loaded = NULL;
+        reclaim_drain_closed(pool);
+        return false;
+    }
     if (hand->loaded == MAGAZINE_EMPTY)
         hand->loaded = NULL;
+    return true;
 }
 
 static void hand_take_spare(struct hand *hand)
@@ -39,42 +47,53 @@ static void hand_take_spare(struct hand *hand)
     INJECT(4);
 }
 
-/* Gives a magazine away for good; a closed pool's depot declines, then what is in it is destroyed.
- */
+/* Gives a magazine away for good. A closed pool's depot declines one with items: then they are
+ * destroyed, after whatever this thread may have laid into a drained slot. They keep the pool in
+ * memory until here; from here a reference does. */
 static void give(struct pool *pool, struct magazine *magazine, bool aged)
 {
     if (!magazine || depot_give(pool, magazine, aged))
         return;
+    pool_reference(pool);
+    reclaim_drain_closed(pool);
     while (magazine_count(magazine) != 0)
         item_destroy(pool, magazine_discard(magazine), DESTROY_RECLAIM);
     depot_give(pool, magazine, false);
+    pool_unreference(pool);
 }
 
-/* The hand's magazines go back to where they came from, or to the depot if another has come there.
- * From here on others own them. */
+/*
+ * The hand's magazines go back to where they came from, or to the depot if another has come there.
+ * From here on others own them. The loaded one goes last: with it goes the item of a put, and with
+ * that the right to touch the pool, which may be closed and freed at once.
+ *
+ * A pool that closes marks each loaded cell and takes the spare after that. So where the loaded one
+ * goes in, the closer is still to come, for both; where the mark keeps it out, give() drains. With
+ * no loaded one to try, the caller has an item in hand, and `closed` is looked at: both sides store
+ * first and load then, seq_cst.
+ */
 static void hand_install(struct pool *pool, struct hand *hand)
 {
     INJECT(2);
+    struct slot *slot = hand->slot;
+    if (hand->spare) {
+        uintptr_t other = spare_of(hand->spare, hand->spare_aged);
+        if (slot && pool->spare_allowed)
+            other = atomic_exchange_explicit(&slot->spare, other, memory_order_seq_cst);
+        give(pool, spare_magazine(other), other & SPARE_AGED);
+        INJECT(3);
+        if (!hand->loaded && atomic_load_explicit(&pool->closed, memory_order_seq_cst))
+            reclaim_drain_closed(pool);
+    }
     if (hand->loaded) {
         struct magazine *expected = MAGAZINE_EMPTY;
-        /* release: what this thread did to the magazine, for who pops or takes it. seq_cst: see
-         * below. */
-        if (!hand->slot ||
-            !atomic_compare_exchange_strong_explicit(&hand->slot->loaded, &expected, hand->loaded,
+        /* release: what this thread did to the magazine, for who pops or takes it. seq_cst: above.
+         */
+        if (!slot ||
+            !atomic_compare_exchange_strong_explicit(&slot->loaded, &expected, hand->loaded,
                                                      memory_order_seq_cst, memory_order_relaxed))
             give(pool, hand->loaded, false);
     }
-    if (hand->spare) {
-        uintptr_t other = spare_of(hand->spare, hand->spare_aged);
-        if (hand->slot && pool->spare_allowed)
-            other = atomic_exchange_explicit(&hand->slot->spare, other, memory_order_seq_cst);
-        give(pool, spare_magazine(other), other & SPARE_AGED);
-    }
-    INJECT(3);
-    /* Either the thread that closes the pool sees in the slot what was installed, or this sees that
-     * it is closed: both store first and load then, all seq_cst. */
-    if (unlikely(atomic_load_explicit(&pool->closed, memory_order_seq_cst)))
-        reclaim_drain_closed(pool);
 }
 
 /* An idle item out of a filled magazine from the depot, which stays in the hand. */
@@ -202,7 +221,9 @@ static void *steal_loaded(struct pool *pool, struct hand *hand)
     struct magazine *magazine = MAGAZINE_EMPTY;
     if (slot)
         magazine = atomic_exchange_explicit(&slot->loaded, MAGAZINE_EMPTY, memory_order_acq_rel);
-    if (magazine == MAGAZINE_EMPTY) {
+    if (unlikely(magazine == MAGAZINE_CLOSED))
+        reclaim_drain_closed(pool);
+    if (magazine == MAGAZINE_EMPTY || magazine == MAGAZINE_CLOSED) {
         steal_backoff(pool, false);
         return NULL;
     }
@@ -254,7 +275,8 @@ void *cache_get_slow(struct pool *pool)
     if (seems_bare(pool) && !others_have_spares(pool) && !steal_pays(pool))
         return NULL;
     struct hand hand;
-    hand_take_loaded(pool, &hand);
+    if (!hand_take_loaded(pool, &hand))
+        return NULL;
     void *item = NULL;
     if (hand.loaded && magazine_count(hand.loaded) != 0) {
         item = magazine_pop(hand.loaded);
@@ -290,7 +312,11 @@ void *cache_get_slow(struct pool *pool)
 void cache_put_slow(struct pool *pool, void *item)
 {
     struct hand hand;
-    hand_take_loaded(pool, &hand);
+    if (!hand_take_loaded(pool, &hand)) {
+        atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
+        item_destroy(pool, item, DESTROY_RECLAIM);
+        return;
+    }
     if (hand.loaded && magazine_has_room(hand.loaded)) {
         magazine_push(hand.loaded, item);
         hand_install(pool, &hand);
@@ -330,7 +356,8 @@ size_t cache_get_bulk(struct pool *pool, void **ret_items, size_t count)
     size_t got = 0;
     while (got < count) {
         struct hand hand;
-        hand_take_loaded(pool, &hand);
+        if (!hand_take_loaded(pool, &hand))
+            break;
         uint32_t held = hand.loaded ? magazine_count(hand.loaded) : 0;
         uint32_t moved = count - got < held ? (uint32_t)(count - got) : held;
         for (uint32_t i = 0; i < moved; i++)
@@ -351,10 +378,11 @@ void cache_put_bulk(struct pool *pool, void **items, size_t count)
     size_t given = 0;
     while (given < count) {
         struct hand hand;
-        hand_take_loaded(pool, &hand);
-        while (given < count && hand.loaded && magazine_has_room(hand.loaded))
-            magazine_push(hand.loaded, items[given++]);
-        hand_install(pool, &hand);
+        if (hand_take_loaded(pool, &hand)) {
+            while (given < count && hand.loaded && magazine_has_room(hand.loaded))
+                magazine_push(hand.loaded, items[given++]);
+            hand_install(pool, &hand);
+        }
         if (given < count)
             cache_put_slow(pool, items[given++]);
     }
