@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool_internal.h"
+
+void *memory_take(size_t bytes, size_t align)
+{
+    if (align <= _Alignof(max_align_t))
+        return calloc(1, bytes);
+    if (bytes > SIZE_MAX - align) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    void *block = aligned_alloc(align, (bytes + align - 1) & ~(align - 1));
+    if (block)
+        memset(block, 0, bytes);
+    return block;
+}
+
+void memory_give(void *block)
+{
+    free(block);
+}
+
+void *item_block_take(struct pool *pool)
+{
+    return memory_take(pool->options.item_size, pool->options.item_align);
+}
+
+void item_block_give(struct pool *pool, void *block)
+{
+    memory_give(block);
+}
+
+void memory_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The public operations on pools. The fast path of a get or put is one section; whatever it
+ * declines, and every call on a pool that wants more than a section does, goes through the
+ * functions below it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "depot.h"
+#include "magazine.h"
+#include "memory.h"
+#include "reclaim.h"
+#include "rseq.h"
+
+#define KNOWN_FLAGS           PWISE_NO_STEAL
+#define PER_CPU_ITEMS_LIMIT   65534u
+#define PER_CPU_ITEMS_LEAST   4u
+#define PER_CPU_ITEMS_MOST    128u
+#define PER_CPU_BYTES_DEFAULT ((size_t)256 << 10)
+#define IDLE_BYTES_DEFAULT    ((size_t)64 << 20)
+#define IDLE_ITEMS_LEAST      8
+#define UNKNOWN_ITEM_BYTES    256 /* stands in for item_size 0 where a size is needed */
+#define BULK_WORTH_A_TAKE     4   /* fewer items go one by one */
+
+_Noreturn void misuse(const char *message)
+{
+    ssize_t ignored = write(STDERR_FILENO, message, strlen(message));
+    (void)ignored;
+    abort();
+}
+
+/* state_ of a static pool whose state is freed. */
+static char state_gone;
+
+static struct slot *handle_slots(const struct pwise_pool *handle)
+{
+    /* acquire: pairs with the release in publish(). */
+    return __atomic_load_n((struct slot *const *)&handle->slots_, __ATOMIC_ACQUIRE);
+}
+
+static void *handle_state(const struct pwise_pool *handle)
+{
+    return __atomic_load_n(&handle->state_, __ATOMIC_ACQUIRE);
+}
+
+struct pool *pool_of_const(const struct pwise_pool *handle)
+{
+    void *state = handle_state(handle);
+    return state == &state_gone ? NULL : state;
+}
+
+static int check_options(const struct pwise_options *options)
+{
+    size_t align = options->item_align;
+    if ((align & (align - 1)) != 0 || options->per_cpu_items > PER_CPU_ITEMS_LIMIT ||
+        (options->flags & ~KNOWN_FLAGS))
+        return -EINVAL;
+    return 0;
+}
+
+static long online_cpus(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count;
+}
+
+/* How many items a magazine takes and how many magazines there may be, so that neither the bound
+ * for one CPU nor the one for all is ever exceeded. */
+static void size_caches(struct pool *pool)
+{
+    const struct pwise_options *options = &pool->options;
+    size_t item_bytes = options->item_size ? options->item_size : UNKNOWN_ITEM_BYTES;
+    size_t max_idle = options->max_idle_bytes;
+    if (max_idle == 0) {
+        max_idle = IDLE_BYTES_DEFAULT;
+        if (item_bytes > max_idle / IDLE_ITEMS_LEAST)
+            max_idle =
+                item_bytes < SIZE_MAX / IDLE_ITEMS_LEAST ? item_bytes * IDLE_ITEMS_LEAST : SIZE_MAX;
+    }
+    size_t max_items = max_idle / item_bytes;
+    size_t per_cpu = options->per_cpu_items;
+    if (per_cpu == 0) {
+        per_cpu = PER_CPU_BYTES_DEFAULT / item_bytes;
+        if (per_cpu < PER_CPU_ITEMS_LEAST)
+            per_cpu = PER_CPU_ITEMS_LEAST;
+        if (per_cpu > PER_CPU_ITEMS_MOST)
+            per_cpu = PER_CPU_ITEMS_MOST;
+        size_t fair = max_items / (size_t)online_cpus();
+        if (per_cpu > fair)
+            per_cpu = fair;
+    }
+    if (per_cpu > max_items)
+        per_cpu = max_items;
+    if (per_cpu < 1)
+        per_cpu = 1;
+    pool->item_bytes = item_bytes;
+    pool->max_idle_bytes = max_idle;
+    pool->spare_allowed = per_cpu >= 2;
+    pool->magazine_capacity = (uint32_t)(pool->spare_allowed ? per_cpu / 2 : 1);
+    pool->magazines_max = max_items / pool->magazine_capacity;
+}
+
+static struct pool *state_make(struct pwise_pool *handle, const struct pwise_options *options)
+{
+    int error = check_options(options);
+    if (error) {
+        errno = -error;
+        return NULL;
+    }
+    rseq_init();
+    struct pool *pool = memory_take(sizeof(*pool), _Alignof(struct pool));
+    if (!pool)
+        return NULL;
+    size_t slots = slot_count + GUARD_SLOTS;
+    struct slot *first = memory_take(slots * sizeof(struct slot), CACHE_LINE_BYTES);
+    if (!first) {
+        memory_give(pool);
+        return NULL;
+    }
+    for (size_t i = 0; i < slots; i++)
+        atomic_init(&first[i].loaded, MAGAZINE_EMPTY);
+    pool->slots = first + GUARD_SLOTS;
+    pool->handle = handle;
+    pool->options = *options;
+    if (pool->options.item_align < _Alignof(max_align_t))
+        pool->options.item_align = _Alignof(max_align_t);
+    const char *name = options->name ? options->name : "pool";
+    size_t length = strlen(name);
+    memcpy(pool->name, name, length < POOL_NAME_BYTES ? length : POOL_NAME_BYTES - 1);
+    pool->options.name = pool->name;
+    size_caches(pool);
+    pool->hooked = options->reset || options->size_of || options->max_item_bytes ||
+                   (checkers_watch() && options->item_size);
+    pool->since_ns = clock_ns();
+    depot_init(&pool->depot);
+    atomic_init(&pool->references, POOL_OPEN);
+    if (pool->hooked)
+        pool_mark_made(pool);
+    return pool;
+}
+
+/* From here on any thread that has the handle may use the pool. */
+static void publish_locked(struct pwise_pool *handle, struct pool *pool)
+{
+    registry_add_locked(pool);
+    __atomic_store_n(&handle->state_, pool, __ATOMIC_RELEASE);
+    handle->id_at_ = rseq_id_offset;
+    handle->cs_at_ = rseq_cs_offset;
+    if (rseq_active && !pool->hooked)
+        __atomic_store_n((struct slot **)&handle->slots_, pool->slots, __ATOMIC_RELEASE);
+}
+
+/* The pool of a handle, made on first use. NULL + errno; EINVAL also for a static one that is gone.
+ */
+static struct pool *pool_state(struct pwise_pool *handle)
+{
+    void *state = handle_state(handle);
+    if (unlikely(!state)) {
+        struct pool *made = state_make(handle, &handle->options);
+        if (!made)
+            return NULL;
+        registry_lock();
+        state = handle_state(handle);
+        if (!state) {
+            publish_locked(handle, made);
+            state = made;
+            made = NULL;
+        }
+        registry_unlock();
+        if (made)
+            pool_free(made);
+    }
+    if (unlikely(state == &state_gone)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return state;
+}
+
+pwise_pool *pwise_pool_create(const struct pwise_options *options)
+{
+    static const struct pwise_options defaults;
+    struct pwise_pool *handle = memory_take(sizeof(*handle), _Alignof(struct pwise_pool));
+    if (!handle)
+        return NULL;
+    handle->options = options ? *options : defaults;
+    struct pool *pool = state_make(handle, &handle->options);
+    if (!pool) {
+        memory_give(handle);
+        return NULL;
+    }
+    handle->options.name = pool->name;
+    pool->owns_handle = true;
+    registry_lock();
+    publish_locked(handle, pool);
+    registry_unlock();
+    return handle;
+}
+
+void pool_free(struct pool *pool)
+{
+    struct pwise_pool *handle = pool->handle;
+    bool published = handle_state(handle) == pool;
+    bool owns_handle = pool->owns_handle;
+    depot_free_chain(pool, pool->depot.empties, false);
+    pthread_mutex_destroy(&pool->depot.lock);
+    if (pool->hooked)
+        pool_mark_gone(pool);
+    memory_give(pool->slots - GUARD_SLOTS);
+    memory_give(pool);
+    if (owns_handle)
+        memory_give(handle);
+    else if (published)
+        __atomic_store_n(&handle->state_, (void *)&state_gone, __ATOMIC_RELEASE);
+}
+
+void pool_reference(struct pool *pool)
+{
+    atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+}
+
+static void pool_retire(struct pool *pool)
+{
+    registry_lock();
+    registry_remove_locked(pool);
+    registry_unlock();
+    pool_free(pool);
+}
+
+void pool_unreference(struct pool *pool)
+{
+    /* acq_rel: what every holder did to the pool comes before it is freed. */
+    if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) == 1)
+        pool_retire(pool);
+}
+
+void pwise_pool_destroy(pwise_pool *handle)
+{
+    if (!handle)
+        return;
+    struct pool *pool = handle_state(handle);
+    if (!pool || (void *)pool == &state_gone)
+        return;
+    registry_lock();
+    bool was_closed = atomic_exchange_explicit(&pool->closed, true, memory_order_seq_cst);
+    registry_unlock();
+    if (was_closed)
+        misuse("poolwise: pwise_pool_destroy: the pool is destroyed already\n");
+    __atomic_store_n((struct slot **)&handle->slots_, NULL, __ATOMIC_RELEASE);
+    depot_close(pool);
+    reclaim_drain_closed(pool);
+    /* What is left are the items that are out and the pins. Items that were put without having been
+     * got have made it run low. */
+    int64_t references = atomic_load_explicit(&pool->references, memory_order_relaxed);
+    int64_t left;
+    do {
+        left = references > POOL_OPEN ? references - POOL_OPEN : 0;
+    } while (!atomic_compare_exchange_weak_explicit(&pool->references, &references, left,
+                                                    memory_order_acq_rel, memory_order_relaxed));
+    if (left == 0)
+        pool_retire(pool);
+}
+
+static void *hand_out(struct pool *pool, void *item)
+{
+    if (pool->hooked) {
+        item_mark_used(pool, item);
+        if (pool->options.size_of)
+            atomic_fetch_sub_explicit(&pool->sized_bytes,
+                                      pool->options.size_of(item, pool->options.context),
+                                      memory_order_relaxed);
+        if (pool->options.reset)
+            pool->options.reset(item, pool->options.context);
+    }
+    return item;
+}
+
+static void *get_missed(struct pool *pool)
+{
+    atomic_fetch_add_explicit(&pool->misses, 1, memory_order_relaxed);
+    return item_create(pool);
+}
+
+/* The fast path found nothing in the slot of an open pool. */
+static __attribute__((noinline)) void *get_slow(struct pwise_pool *handle)
+{
+    struct pool *pool = handle_state(handle);
+    void *item = cache_get_slow(pool);
+    return item ? hand_out(pool, item) : get_missed(pool);
+}
+
+static __attribute__((noinline)) void *get_general(struct pwise_pool *handle)
+{
+    if (unlikely(!handle))
+        misuse("poolwise: pwise_get: the pool is NULL\n");
+    struct pool *pool = pool_state(handle);
+    if (!pool)
+        return NULL;
+    if (unlikely(atomic_load_explicit(&pool->closed, memory_order_relaxed))) {
+        errno = EINVAL;
+        return NULL;
+    }
+    void *item = NULL;
+#if HAVE_SECTIONS
+    if (rseq_active && section_pop(pool->slots, &item))
+        return hand_out(pool, item);
+#endif
+    item = cache_get_slow(pool);
+    return item ? hand_out(pool, item) : get_missed(pool);
+}
+
+__attribute__((aligned(64))) void *pwise_get(pwise_pool *handle)
+{
+#if HAVE_SECTIONS
+    struct slot *slots = likely(handle) ? handle_slots(handle) : NULL;
+    if (likely(slots)) {
+        void *item;
+        bool done = pwise_section_pop_(slots, handle->id_at_, handle->cs_at_, &item);
+        return likely(done) ? item : get_slow(handle);
+    }
+#endif
+    return get_general(handle);
+}
+
+/* Whether an item may become idle; destroys it if not. */
+static bool admit(struct pool *pool, void *item)
+{
+    const struct pwise_options *options = &pool->options;
+    size_t bytes = options->item_size;
+    size_t idle_bytes = 0;
+    if (options->size_of) {
+        bytes = options->size_of(item, options->context);
+        idle_bytes =
+            atomic_fetch_add_explicit(&pool->sized_bytes, bytes, memory_order_relaxed) + bytes;
+    }
+    item_mark_idle(pool, item);
+    enum destroy_cause cause;
+    if (options->max_item_bytes != 0 && bytes > options->max_item_bytes)
+        cause = DESTROY_OVERSIZE;
+    else if (idle_bytes > pool->max_idle_bytes)
+        cause = DESTROY_BOUND;
+    else
+        return true;
+    atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
+    item_destroy(pool, item, cause);
+    return false;
+}
+
+static __attribute__((noinline)) void put_slow(struct pwise_pool *handle, void *item)
+{
+    int saved_errno = errno;
+    cache_put_slow(handle_state(handle), item);
+    errno = saved_errno;
+}
+
+/* The item cannot be kept: the pool is closed, or there is none. */
+static void put_unkept(struct pwise_pool *handle, struct pool *pool, void *item)
+{
+    if (!pool) {
+        item_destroy_orphan(&handle->options, item);
+        return;
+    }
+    atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
+    if (pool->options.size_of)
+        atomic_fetch_add_explicit(&pool->sized_bytes,
+                                  pool->options.size_of(item, pool->options.context),
+                                  memory_order_relaxed);
+    if (pool->hooked)
+        item_mark_idle(pool, item);
+    item_destroy(pool, item, DESTROY_RECLAIM);
+}
+
+static __attribute__((noinline)) void put_general(struct pwise_pool *handle, void *item)
+{
+    if (unlikely(!handle))
+        misuse("poolwise: pwise_put: the pool is NULL\n");
+    if (!item)
+        return;
+    int saved_errno = errno;
+    struct pool *pool = pool_state(handle);
+    if (!pool || atomic_load_explicit(&pool->closed, memory_order_relaxed)) {
+        put_unkept(handle, pool, item);
+    } else if (!pool->hooked || admit(pool, item)) {
+#if HAVE_SECTIONS
+        if (!rseq_active || !section_push(pool->slots, item))
+#endif
+            cache_put_slow(pool, item);
+    }
+    errno = saved_errno;
+}
+
+__attribute__((aligned(64))) void pwise_put(pwise_pool *handle, void *item)
+{
+#if HAVE_SECTIONS
+    struct slot *slots = likely(handle) ? handle_slots(handle) : NULL;
+    if (likely(slots && item)) {
+        if (unlikely(!pwise_section_push_(slots, handle->id_at_, handle->cs_at_, item)))
+            put_slow(handle, item);
+        return;
+    }
+#endif
+    put_general(handle, item);
+}
+
+size_t pwise_get_bulk(pwise_pool *handle, void **ret_items, size_t count)
+{
+    if (unlikely(!handle))
+        misuse("poolwise: pwise_get_bulk: the pool is NULL\n");
+    size_t got = 0;
+    struct pool *pool = count >= BULK_WORTH_A_TAKE ? pool_state(handle) : NULL;
+    if (pool && !atomic_load_explicit(&pool->closed, memory_order_relaxed)) {
+        got = cache_get_bulk(pool, ret_items, count);
+        if (pool->hooked)
+            for (size_t i = 0; i < got; i++)
+                hand_out(pool, ret_items[i]);
+    }
+    while (got < count) {
+        void *item = pwise_get(handle);
+        if (!item)
+            break;
+        ret_items[got++] = item;
+    }
+    return got;
+}
+
+void pwise_put_bulk(pwise_pool *handle, void **items, size_t count)
+{
+    if (unlikely(!handle))
+        misuse("poolwise: pwise_put_bulk: the pool is NULL\n");
+    struct pool *pool = count >= BULK_WORTH_A_TAKE ? pool_state(handle) : NULL;
+    bool direct =
+        pool && !pool->hooked && !atomic_load_explicit(&pool->closed, memory_order_relaxed);
+    size_t given = 0;
+    while (given < count) {
+        size_t run = 0;
+        while (direct && given + run < count && items[given + run])
+            run++;
+        if (run >= BULK_WORTH_A_TAKE) {
+            int saved_errno = errno;
+            cache_put_bulk(pool, items + given, run);
+            errno = saved_errno;
+            given += run;
+        } else {
+            pwise_put(handle, items[given++]);
+        }
+    }
+}

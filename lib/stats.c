@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What pools have done. Gets and puts are counted in the magazines' words; they are added up here
+ * under the depot's lock, which keeps the magazines in memory while they are read.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "depot.h"
+#include "magazine.h"
+#include "reclaim.h"
+#include "rseq.h"
+
+struct tally {
+    uint64_t gets, puts, items;
+};
+
+static void tally_magazine(struct tally *tally, const struct magazine *magazine)
+{
+    uint64_t word = magazine_word(magazine);
+    uint64_t count = word & 0xffff, gets = word >> 16;
+    tally->gets += gets;
+    tally->puts += count + gets - magazine->base;
+    tally->items += count;
+}
+
+static struct tally tally_pool(struct pool *pool)
+{
+    struct depot *depot = &pool->depot;
+    pthread_mutex_lock(&depot->lock);
+    struct tally tally = {
+        .gets = depot->gets_folded,
+        .puts = depot->puts_folded,
+        .items = depot->stock_items + depot->victim_items,
+    };
+    for (uint32_t i = 0; i < slot_count; i++) {
+        struct slot *slot = &pool->slots[i];
+        tally_magazine(&tally, atomic_load_explicit(&slot->loaded, memory_order_acquire));
+        uintptr_t spare = atomic_load_explicit(&slot->spare, memory_order_acquire);
+        if (spare)
+            tally_magazine(&tally, spare_magazine(spare));
+    }
+    /* A magazine that some thread has private just now is missing from the sums. */
+    if (tally.gets < depot->gets_shown)
+        tally.gets = depot->gets_shown;
+    if (tally.puts < depot->puts_shown)
+        tally.puts = depot->puts_shown;
+    depot->gets_shown = tally.gets;
+    depot->puts_shown = tally.puts;
+    pthread_mutex_unlock(&depot->lock);
+    return tally;
+}
+
+static pthread_once_t pair_once = PTHREAD_ONCE_INIT;
+static double measured_pair_ns;
+
+/* The best of several short runs: what disturbs a run can only lengthen it. */
+static void measure_pair(void)
+{
+    static char item[64];
+    struct pwise_options options = {.name = "pair", .flags = PWISE_NO_STEAL};
+    pwise_pool *pool = pwise_pool_create(&options);
+    if (!pool)
+        return;
+    for (int run = 0; run < 8; run++) {
+        enum { PAIRS = 2000 };
+        pwise_put(pool, item);
+        uint64_t start_ns = clock_ns();
+        for (int i = 0; i < PAIRS; i++)
+            pwise_put(pool, pwise_get(pool));
+        double pair_ns = (double)(clock_ns() - start_ns) / PAIRS;
+        pwise_get(pool);
+        if (run == 0 || pair_ns < measured_pair_ns)
+            measured_pair_ns = pair_ns;
+    }
+    pwise_pool_destroy(pool);
+}
+
+static uint64_t read_count(_Atomic uint64_t *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+static uint64_t mean(_Atomic uint64_t *sum, _Atomic uint64_t *samples)
+{
+    uint64_t number = read_count(samples);
+    return number ? read_count(sum) / number : 0;
+}
+
+static void fill(struct pool *pool, struct pwise_stats *stats)
+{
+    struct tally tally = tally_pool(pool);
+    *stats = (struct pwise_stats){
+        .size = sizeof(*stats),
+        .name = pool->name,
+        .hits = tally.gets,
+        .gets = tally.gets + read_count(&pool->misses),
+        .puts = tally.puts + read_count(&pool->direct_puts),
+        .creates = read_count(&pool->creates),
+        .destroys_oversize = read_count(&pool->destroys[DESTROY_OVERSIZE]),
+        .destroys_bound = read_count(&pool->destroys[DESTROY_BOUND]),
+        .destroys_reclaim = read_count(&pool->destroys[DESTROY_RECLAIM]),
+        .destroys_pressure = read_count(&pool->destroys[DESTROY_PRESSURE]),
+        .steals = read_count(&pool->steals),
+        .idle_items = tally.items,
+        .idle_bytes = pool->options.size_of
+                          ? atomic_load_explicit(&pool->sized_bytes, memory_order_relaxed)
+                          : tally.items * pool->options.item_size,
+        .create_ns_mean = mean(&pool->create_ns_sum, &pool->create_samples),
+        .destroy_ns_mean = mean(&pool->destroy_ns_sum, &pool->destroy_samples),
+        .pair_ns = measured_pair_ns,
+        .since_ns = pool->since_ns,
+    };
+    stats->saved_ns =
+        (int64_t)((double)stats->hits * (double)(stats->create_ns_mean + stats->destroy_ns_mean) -
+                  (double)stats->gets * stats->pair_ns);
+}
+
+int pwise_pool_stats(const pwise_pool *handle, struct pwise_stats *ret_stats)
+{
+    if (!handle || !ret_stats)
+        return -EINVAL;
+    pthread_once(&pair_once, measure_pair);
+    struct pool *pool = pool_of_const(handle);
+    struct pwise_stats stats = {.size = sizeof(stats), .name = handle->options.name};
+    if (pool && atomic_load_explicit(&pool->closed, memory_order_relaxed))
+        return -EINVAL;
+    if (pool)
+        fill(pool, &stats);
+    size_t size = ret_stats->size;
+    if (size == 0 || size > sizeof(stats))
+        size = sizeof(stats);
+    stats.size = size;
+    memcpy(ret_stats, &stats, size);
+    return 0;
+}
+
+int pwise_each_pool(int (*visit)(const pwise_pool *pool, const struct pwise_stats *stats,
+                                 void *context),
+                    void *context)
+{
+    if (!visit)
+        return -EINVAL;
+    pthread_once(&pair_once, measure_pair);
+    struct pool *pool = registry_first_pinned();
+    while (pool) {
+        struct pwise_stats stats;
+        fill(pool, &stats);
+        int result = visit(pool->handle, &stats, context);
+        if (result) {
+            pool_unreference(pool);
+            return result;
+        }
+        pool = registry_next_pinned(pool);
+    }
+    return 0;
+}

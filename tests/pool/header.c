@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Property: the public headers compile alone, as C11. */
+#include <poolwise/pool_inline.h>
+
+int main(void)
+{
+    struct pwise_options options = {0};
+    options.item_size = sizeof(int);
+    pwise_pool *pool = pwise_pool_create(&options);
+    void *item = pwise_get(pool);
+    pwise_put(pool, item);
+    item = pwise_get_inline(pool);
+    pwise_put_inline(pool, item);
+    pwise_pool_destroy(pool);
+    return item ? 0 : 1;
+}
