@@ -170,14 +170,13 @@ static struct stack_entry *entry_make(struct stack_table *table, const struct st
 
 struct stack_entry *stack_table_find_slow(struct stack_table *table, const struct stack_key *key)
 {
-    uint16_t number = table->entries[table->last].next[1];
-    struct stack_entry *entry = &table->entries[number];
-    if (number == STACK_NONE || !stack_entry_is(table, entry, key)) {
+    struct stack_entry *entry = &table->entries[table->last->next[1]];
+    if (!stack_entry_is(table, entry, key)) {
         entry = stack_table_find(table, key, UINT32_MAX);
         if (!entry)
             return NULL;
     }
-    stack_table_follow(table, (uint16_t)(entry - table->entries));
+    stack_table_follow(table, entry);
     return entry;
 }
 
@@ -233,7 +232,7 @@ uint32_t stack_table_miss(struct stack_table *table, const struct stack_key *key
         caller = &steps[i];
     }
     if (above)
-        stack_table_follow(table, (uint16_t)(above - table->entries));
+        stack_table_follow(table, above);
     return node;
 }
 
@@ -247,7 +246,7 @@ uint32_t stack_table_site(struct stack_table *table, const struct stack_key *key
     struct stack_entry *entry = entry_take(table, key->sp, key->ra);
     *entry = (struct stack_entry){.sp = key->sp, .ra = key->ra, .node = id, .depth = 1, .stamp = entry->stamp,
                                   .outer = STACK_NONE, .next = {STACK_NONE, STACK_NONE}};
-    stack_table_follow(table, (uint16_t)(entry - table->entries));
+    stack_table_follow(table, entry);
     return id;
 }
 
@@ -272,6 +271,7 @@ void stack_table_clear(struct stack_table *table)
     memset(table->frames, 0, sizeof table->frames);
     table->used = 0;
     table->entries[0].next[0] = table->entries[0].next[1] = STACK_NONE;
-    table->last = 0;
+    table->last = &table->entries[0];
+    table->coming = &table->entries[STACK_NONE];
     /* Entries keep their stamps, so none is mistaken for an old one. */
 }

@@ -53,7 +53,8 @@ struct stack_entry {
 };
 _Static_assert(sizeof(struct stack_entry) == 256, "an entry is four cache lines");
 
-#define STACK_NONE UINT16_MAX
+#define STACK_ENTRIES (STACK_SETS * STACK_WAYS)
+#define STACK_NONE    STACK_ENTRIES /* the number of an entry that is never filled, and so equals no state */
 
 struct stack_set {
     uint32_t tag[STACK_WAYS]; /* 0: empty */
@@ -86,11 +87,12 @@ struct stack_frame {
 struct stack_table {
     struct stack_set sets[STACK_SETS];
     struct stack_frame frames[STACK_FRAMES];
-    uint32_t last;  /* number of the last event's entry */
+    struct stack_entry *last;   /* of the last event */
+    struct stack_entry *coming; /* what is expected of the next one */
     uint32_t used;  /* entries handed out so far */
     uint32_t stamp;
     uint32_t last_node; /* ids given so far */
-    struct stack_entry entries[STACK_SETS * STACK_WAYS];
+    struct stack_entry entries[STACK_ENTRIES + 1];
     struct stack_step steps[STACK_DEPTH_MAX]; /* of the unwind in progress: the program's stack may be small */
 };
 
@@ -193,17 +195,19 @@ static inline struct stack_entry *stack_table_find(struct stack_table *table, co
 }
 
 /* The entry came after the last one. */
-static inline void stack_table_follow(struct stack_table *table, uint16_t number)
+static inline void stack_table_follow(struct stack_table *table, struct stack_entry *entry)
 {
-    struct stack_entry *last = &table->entries[table->last];
+    uint16_t number = (uint16_t)(entry - table->entries);
+    struct stack_entry *last = table->last;
     if (last->next[0] != number) {
         last->next[1] = last->next[0];
         last->next[0] = number;
     }
-    table->last = number;
+    table->last = entry;
+    table->coming = &table->entries[entry->next[0]];
 }
 
-/* As stack_table_find, when the entries that came next before are not it. */
+/* As stack_table_find, when the entry that was expected is not it. */
 struct stack_entry *stack_table_find_slow(struct stack_table *table, const struct stack_key *key);
 
 /*
@@ -213,21 +217,21 @@ struct stack_entry *stack_table_find_slow(struct stack_table *table, const struc
 static inline __attribute__((always_inline)) struct stack_entry *stack_table_next(struct stack_table *table,
                                                                                   const struct stack_key *key)
 {
-    const uint16_t *next = table->entries[table->last].next;
-    uint16_t number = next[0];
-    struct stack_entry *entry = &table->entries[number];
-    if (__builtin_expect(number == STACK_NONE || !stack_entry_is(table, entry, key), 0)) {
+    struct stack_entry *entry = table->coming;
+    if (__builtin_expect(!stack_entry_is(table, entry, key), 0)) {
         entry = stack_table_find_slow(table, key);
         if (!entry)
             return NULL;
     } else {
-        table->last = number;
+        table->last = entry;
+        table->coming = &table->entries[entry->next[0]];
     }
-    const char *coming = (const char *)&table->entries[entry->next[0] % (STACK_SETS * STACK_WAYS)];
+    const char *coming = (const char *)table->coming;
     __builtin_prefetch(coming);
     __builtin_prefetch(coming + 64);
     __builtin_prefetch(coming + 128);
     __builtin_prefetch(coming + 192);
+    __builtin_prefetch(&table->entries[entry->next[1]]);
     return entry;
 }
 
