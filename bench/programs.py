@@ -64,7 +64,7 @@ class Workload:
     def run(self, scratch, wrap=()):
         self.prepare(scratch)
         words = [str(word) for word in (*wrap, *self.command)]
-        environment = {**os.environ, "LC_ALL": "C", **self.env}
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", **self.env}
         log_path = pathlib.Path(scratch) / f"{self.name}.log"
         with contextlib.ExitStack() as stack:
             stdin = stack.enter_context(open(self.stdin or os.devnull, "rb"))
@@ -227,7 +227,8 @@ def workloads(inputs, scale):
                  needs=("jq",)),
         Workload("sqlite3", ["sqlite3", ":memory:"], stdin=inputs / "ledger.sql", needs=("sqlite3",)),
         Workload("xmllint", ["xmllint", "--format", inputs / "archive.xml"], needs=("xmllint",)),
-        Workload("bash", ["bash", inputs / "inventory.sh"], needs=("bash",)),
+        # In the C locale bash does without multibyte strings, and readelf without gettext's allocations.
+        Workload("bash", ["bash", inputs / "inventory.sh"], needs=("bash",), env={"LC_ALL": "C"}),
         Workload("readelf", ["readelf", "-a", "-W", *[compiler_binary()] * max(1, round(4 * scale))],
                  needs=("readelf", "gcc")),
         Workload("git", ["git", "--no-pager", f"--git-dir={inputs / 'history.git'}", "log", "-p", "--stat", "main"],

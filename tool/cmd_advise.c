@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "advice.h"
@@ -134,6 +135,26 @@ static int report_print(const struct advise *advise, const struct report *report
     return status ? command_error("%s: %s", name, strerror(-status)) : EXIT_DONE;
 }
 
+static uint64_t own_cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* --stats of a trace: what reading and analysing it took; names, prices and verdicts are not in it. */
+static int trace_stats(const struct advise *advise, uint64_t events, uint64_t cpu_ns)
+{
+    if (!advise->recording.stats_path)
+        return EXIT_DONE;
+    FILE *file = fopen(advise->recording.stats_path, "we");
+    if (file)
+        fprintf(file, "{\"events\": %" PRIu64 ", \"analysis_cpu_ns\": %" PRIu64 "}\n", events, cpu_ns);
+    if (!file || fclose(file))
+        return command_error("%s: %s", advise->recording.stats_path, strerror(errno));
+    return EXIT_DONE;
+}
+
 static int judge(const struct advise *advise, struct advice *advice, const char *const *command, const char *const *notes)
 {
     const struct report *report;
@@ -182,14 +203,17 @@ static int advise_trace(struct advise *advise, struct advice *advice, const char
     size_t sink_count = advice_sinks(advice, &sinks);
     struct reader_result result;
     command_progress(advise->globals, "reading %s", path);
+    uint64_t begin_ns = own_cpu_ns();
     int status = reader_read(path, 0, UINT64_MAX, sinks, sink_count, &result);
     command_progress_done(advise->globals);
     if (status)
         return command_error("%s", result.message);
     if (!result.events)
         return command_error("%s holds no events%s%s", path, result.message[0] ? ": " : "", result.message);
+    uint64_t cpu_ns = own_cpu_ns() - begin_ns;
     const char *notes[2] = {result.message[0] ? result.message : NULL, NULL};
-    return judge(advise, advice, NULL, notes);
+    status = judge(advise, advice, NULL, notes);
+    return status ? status : trace_stats(advise, result.events, cpu_ns);
 }
 
 int cmd_advise(const struct command_globals *globals, int argc, char **argv)

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define PREFIX_EVENTS 1000000u
+#define PREFIX_EVENTS 300000u
 #define POOL_ITEMS    64u
 #define AHEAD         4u /* events between two steps of prefetching */
 

@@ -36,7 +36,7 @@ struct analyse_options {
     void (*resolve)(void *context, uint32_t module, uint64_t address, struct analyse_frame *ret_frame);
     /* The function named by --request: its instances are requests. 0: none. */
     bool (*is_request)(void *context, uint64_t function);
-    uint32_t prefix_events; /* 0: 1,000,000 */
+    uint32_t prefix_events; /* 0: 300,000 */
     uint32_t pool_items;    /* bound of the simulated pool, items idle per thread; 0: 64 */
 };
 
