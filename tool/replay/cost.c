@@ -9,10 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <poolwise/pool.h>
+
 #include "cost.h"
 
 #define ROUNDS          9 /* per size and side; odd, for the median */
-#define REFERENCE_SLOTS 64
 #define MANY_BLOCKS     4096
 #define MANY_BYTES      (4u << 20) /* of one batch at most */
 #define FEW_BLOCKS      8          /* so many are served from the allocator's own cache */
@@ -25,41 +26,8 @@ static const size_t sizes[] = {16,     32,     64,     128,     256,     512,   
 #define SIZES (sizeof sizes / sizeof *sizes)
 _Static_assert(SIZES <= COST_CLASSES, "the table must hold every size measured");
 
-/* The reference pool: a bounded stack of items of one thread, behind calls, which is what a pool's
- * fast path comes down to. It keeps counts, as a real one does. */
-struct reference_pool {
-    unsigned count;
-    unsigned long gets, puts;
-    void *items[REFERENCE_SLOTS];
-};
-
-static _Thread_local struct reference_pool reference;
-
-static __attribute__((noinline)) void *reference_get(size_t size)
-{
-    struct reference_pool *pool = &reference;
-    pool->gets++;
-    if (__builtin_expect(pool->count == 0, 0))
-        return malloc(size);
-    return pool->items[--pool->count];
-}
-
-static __attribute__((noinline)) void reference_put(void *item)
-{
-    struct reference_pool *pool = &reference;
-    pool->puts++;
-    if (__builtin_expect(pool->count == REFERENCE_SLOTS, 0)) {
-        free(item);
-        return;
-    }
-    pool->items[pool->count++] = item;
-}
-
-static void reference_drop(void)
-{
-    while (reference.count)
-        free(reference.items[--reference.count]);
-}
+/* The pool whose pairs are timed: of the size in hand, so that its bounds are what a user's would be. */
+static pwise_pool *pool;
 
 static double now_ns(void)
 {
@@ -90,11 +58,11 @@ static bool malloc_pairs(size_t size, unsigned long pairs)
 static bool pool_pairs(size_t size, unsigned long pairs)
 {
     for (unsigned long i = 0; i < pairs; i++) {
-        volatile char *block = reference_get(size);
+        volatile char *block = pwise_get(pool);
         if (!block)
             return false;
         *block = (char)i;
-        reference_put((void *)block);
+        pwise_put(pool, (void *)block);
     }
     return true;
 }
@@ -153,6 +121,9 @@ static bool measure_size(size_t size, double slice_ns, double ret_pair_ns[SIDE_C
     double taken[SIDE_COUNT][ROUNDS];
     unsigned long turns[SIDE_COUNT];
 
+    pool = pwise_pool_create(&(struct pwise_options){.name = "price", .item_size = size});
+    if (!pool)
+        return false;
     for (int side = 0; side < SIDE_COUNT; side++)
         if ((turns[side] = calibrate(loops[side], size, slice_ns)) == 0)
             return false;
@@ -164,7 +135,7 @@ static bool measure_size(size_t size, double slice_ns, double ret_pair_ns[SIDE_C
                 return false;
             taken[side][round] = (now_ns() - start) / ((double)turns[side] * pairs_a_turn[side]);
         }
-    reference_drop();
+    pwise_pool_destroy(pool);
     for (int side = 0; side < SIDE_COUNT; side++)
         ret_pair_ns[side] = median(taken[side], ROUNDS);
     return true;
@@ -178,6 +149,7 @@ static bool measure_all(unsigned budget_ms, struct cost_table *ret_table)
     double slice_ns = (double)budget_ms * 1e6 / (double)(SIZES * SIDE_COUNT * (ROUNDS + 2));
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    pwise_set_reclaim(PWISE_MANUAL, 0); /* no cycle in the middle of a round */
     for (size_t i = 0; i < SIZES; i++) {
         double pair_ns[SIDE_COUNT];
         if (!measure_size(sizes[i], slice_ns, pair_ns))

@@ -18,7 +18,7 @@ struct cost_table {
                                             freed as late: the allocator's longer paths and colder
                                             caches; no page faults */
     double
-        pool_pair_ns[COST_CLASSES]; /* bounded per-thread array of items behind a call, likewise */
+        pool_pair_ns[COST_CLASSES]; /* libpoolwise's get, first byte touched, put; likewise */
     size_t count;
 };
 
