@@ -8,6 +8,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -188,7 +190,8 @@ static void *thief(void *argument)
 static void each_value_once(unsigned per_cpu_items)
 {
     pthread_t threads[9];
-    struct pwise_options options = {.per_cpu_items = per_cpu_items};
+    /* No bound: when the takers lag behind, what is over it would be destroyed, rightly. */
+    struct pwise_options options = {.per_cpu_items = per_cpu_items, .max_idle_bytes = PTRDIFF_MAX};
     shared = pwise_pool_create(&options);
     memset((void *)seen, 0, sizeof(seen));
     atomic_store(&produced, false);
