@@ -21,6 +21,7 @@
 #define PRELOAD_NAME     "libpoolwise-record.so"
 #define DRAIN_SLEEP_NS   5000000u /* writers wake the collector earlier when a ring fills */
 #define DRAIN_UNITS      4096
+#define LAST_ROUNDS      8u /* without anything read, before what still waits is taken as it is */
 #define HOUSEKEEPING_NS  100000000u
 
 static volatile sig_atomic_t interrupted;
@@ -234,7 +235,12 @@ int record_run(const struct record_options *options, const struct trace_sink *co
             stop(&run, SIGTERM);
         else if (result->timed_out || result->interrupted)
             stop(&run, SIGKILL); /* what did not end with the program */
-        int64_t rest = status ? 0 : collector_drain(run.collector, true);
+        /* First in the usual way, where a stream waits for what another still has to show. */
+        int64_t rest = 0;
+        for (unsigned idle = 0; !status && rest >= 0 && idle < LAST_ROUNDS; idle = rest ? 0 : idle + 1)
+            rest = collector_drain(run.collector, false);
+        if (!status && rest >= 0)
+            rest = collector_drain(run.collector, true);
         if (rest < 0)
             status = (int)rest;
         atomic_store(&channel->closed, 1);
