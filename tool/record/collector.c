@@ -29,10 +29,11 @@
 
 #define BATCH_EVENTS  4096u
 #define BATCH_NODES   4096u
-#define STALL_NS      20000000u /* how old an event gets while it waits for a missing one of another thread */
+#define STALL_SLACK_TICKS 16384u
+#define STALL_NS      1000000000u /* how old an event gets while it waits for a missing one of another thread */
 #define STALL_ROUNDS   4u       /* and how many rounds it waits at least: they show what was published meanwhile */
 #define STALL_SHORT_NS 500000u  /* age alone, once a process has proven to have blocks from elsewhere */
-#define STALL_PATIENCE 64u
+#define STALL_PATIENCE 16u
 
 #define RESIZING_MAX 8u
 
@@ -377,7 +378,7 @@ static inline void event_put(struct collector *collector, const struct stream *s
 static bool stall(struct collector *collector, struct stream *stream, uint64_t ticks, bool final)
 {
     struct process *process = &collector->processes[stream->process];
-    if (process->streams < 2 || final)
+    if (final || (process->streams < 2 && process->give_ups >= STALL_PATIENCE))
         return false;
     bool patient = process->give_ups < STALL_PATIENCE && !(collector->flags & CHANNEL_LOSSY);
     uint64_t age = collector->horizon > ticks ? collector->horizon - ticks : 0;
@@ -650,6 +651,16 @@ static uint64_t merge(struct collector *collector, uint32_t *numbers, uint32_t c
             break;
         uint64_t read = stream_read(collector, numbers[first], second, final);
         total += read;
+        /*
+         * While one waits, the others go no further than to what it waits for: a later event of theirs on
+         * the same address would be taken for it. Counters are read out of order by some hundred ticks.
+         */
+        if (stream->stalled_rounds && stream->stalled_round == collector->round &&
+            horizon > stream->next_ticks + STALL_SLACK_TICKS) {
+            uint64_t due = peek(collector, stream, collector->channel->units[numbers[first]]);
+            if (horizon > due + STALL_SLACK_TICKS)
+                horizon = due + STALL_SLACK_TICKS;
+        }
         /* A stream that is empty or waits leaves this round; its units stay in the ring. */
         if (!read || stream->tail == stream->head)
             numbers[first] = numbers[--count];
