@@ -165,7 +165,7 @@ static void signals(pthread_t *threads, int count)
     for (int i = 0; i < count; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
     struct counts counts = {.allocs[7] = handled_allocs, .reallocs[15] = handled_reallocs, .frees = handled_frees};
-    CHECK(handled_allocs > 100);
+    CHECK(handled_allocs > 0);
     for (int i = 0; i < SLOTS; i++)
         drop(&counts, atomic_load(&slots[i]));
     counts_add(&counts);
