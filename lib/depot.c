@@ -41,8 +41,11 @@ static void depot_unlock(struct pool *pool)
 {
     struct depot *depot = &pool->depot;
     assert(depot_is_valid(pool));
-    atomic_store_explicit(&depot->filled_hint, depot->stock_count + depot->victim_count,
-                          memory_order_relaxed);
+    /* seq_cst: pairs with the reclaimer's look after it has said that it sleeps (reclaimer_note_idle
+     * is called after this). */
+    size_t filled = depot->stock_count + depot->victim_count;
+    if (filled != atomic_load_explicit(&depot->filled_hint, memory_order_relaxed))
+        atomic_store_explicit(&depot->filled_hint, filled, memory_order_seq_cst);
     int64_t bytes = (int64_t)(depot->stock_items * pool->item_bytes);
     int64_t grown = bytes - depot->noted_bytes;
     depot->noted_bytes = bytes;

@@ -15,7 +15,7 @@ void depot_init(struct depot *depot);
 /* Whether a take could find anything, without the lock. */
 static inline bool depot_has_filled(const struct depot *depot)
 {
-    return atomic_load_explicit(&depot->filled_hint, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&depot->filled_hint, memory_order_seq_cst) != 0;
 }
 
 /* A magazine with items and whether it is aged, or NULL. The stock comes first, then the victims.

@@ -24,8 +24,8 @@ void reclaim_fork_lock(void);
 void reclaim_fork_unlock(void);
 
 /* reclaim_thread.c */
-/* Called by slow paths after something became idle in a slot or the depot: wakes or starts the
- * reclaimer. */
+/* Called by slow paths after they have placed a magazine in a slot or the depot: wakes or starts the
+ * reclaimer. Touches no pool. */
 void reclaimer_note_idle(void);
 /* `bytes` more (or fewer) lie in the depots; starts a cycle when they have grown enough. */
 void reclaimer_note_stock(int64_t bytes);

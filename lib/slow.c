@@ -17,6 +17,7 @@ struct hand {
     struct magazine *loaded; /* NULL: none was loaded */
     struct magazine *spare;
     bool spare_aged;
+    bool gave; /* one with items has gone to the depot meanwhile */
 };
 
 /* False: the pool is closed. Whoever takes the mark of that out of a cell sees to it that it comes
@@ -94,6 +95,10 @@ static void hand_install(struct pool *pool, struct hand *hand)
                                                      memory_order_seq_cst, memory_order_relaxed))
             give(pool, hand->loaded, false);
     }
+    /* While it was private the reclaimer may have looked, found nothing idle and gone to sleep; and
+     * a forked child has no reclaimer yet, but may have inherited what now becomes idle again. */
+    if (hand->loaded || hand->spare || hand->gave)
+        reclaimer_note_idle();
 }
 
 /* An idle item out of a filled magazine from the depot, which stays in the hand. */
@@ -118,6 +123,7 @@ static void *get_from_depot(struct pool *pool, struct hand *hand)
         hand->spare_aged = true;
     } else if (aged) {
         depot_give(pool, filled, true);
+        hand->gave = true;
     } else {
         hand->spare = hand->loaded;
         hand->spare_aged = false;
@@ -145,6 +151,7 @@ static void *steal_spare(struct pool *pool, struct hand *hand)
         struct magazine *empty = hand->spare;
         if (spare & SPARE_AGED) {
             give(pool, magazine, true);
+            hand->gave = true;
             empty = NULL;
         } else {
             hand->spare = hand->loaded;
@@ -348,7 +355,6 @@ void cache_put_slow(struct pool *pool, void *item)
     hand.loaded = empty;
     magazine_push(empty, item);
     hand_install(pool, &hand);
-    reclaimer_note_idle();
 }
 
 size_t cache_get_bulk(struct pool *pool, void **ret_items, size_t count)

@@ -184,6 +184,35 @@ static void cycles_start_by_themselves(void)
     pwise_pool_destroy(pool);
 }
 
+/* What a forked child inherits ages there too, once it has used it; no new magazine is needed for
+ * that. And a pool whose items only move within a CPU's cache wakes a sleeping reclaimer. */
+static void inherited_items_age(void)
+{
+    struct pwise_options options = {.item_size = 64};
+    pwise_pool *pool = pwise_pool_create(&options);
+    CHECK_INT(pwise_set_reclaim(PWISE_AUTOMATIC, 500), ==, 0);
+    use(pool);
+    for (int cycles = 0; cycles < 2; cycles++) {
+        pid_t child = fork();
+        CHECK_INT(child, >=, 0);
+        if (child == 0) {
+            alarm(60);
+            if (THREADS_AFTER_FORK) {
+                use(pool);
+                wait_for_no_idle(pool);
+            }
+            _exit(7);
+        }
+        int status;
+        CHECK_INT(waitpid(child, &status, 0), ==, child);
+        CHECK_INT(status, ==, 7 << 8);
+        use(pool);
+        pwise_reclaim(); /* the second child inherits victims */
+    }
+    CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
+    pwise_pool_destroy(pool);
+}
+
 /* Much that becomes idle starts a cycle long before the timer does. */
 static void growth_starts_a_cycle(void)
 {
@@ -274,6 +303,7 @@ int main(void)
 #endif
     closed_under_load();
     cycles_start_by_themselves();
+    inherited_items_age();
     growth_starts_a_cycle();
     dispositions_are_as_before();
     return 0;
