@@ -7,12 +7,14 @@
  *   slot      one id's cache of one pool: the loaded magazine and the spare one
  *   magazine  a bounded array of idle items and its word
  *   word      a magazine's count of items and its count of gets in one 64-bit cell, so that the
- * store that commits a get counts it as well private   (of a magazine) reachable by one thread
- * alone; only such a one is touched in plain C depot     a pool's shared stock of magazines, behind
- * its lock stock     magazines with items, put since the last cycle victim    magazines with items
- * that were idle at the last cycle; the next one destroys them aged      (of a spare) taken from
- * the victim stock: what is left in it at a cycle is destroyed cycle     one pass of the reclaimer
- * over all pools pin       a reference to a pool that is not an item of it
+ *             store that commits a get counts it as well
+ *   private   (of a magazine) reachable by one thread alone; only such a one is touched in plain C
+ *   depot     a pool's shared stock of magazines, behind its lock
+ *   stock     magazines with items, put since the last cycle
+ *   victim    magazines with items that were idle at the last cycle; the next one destroys them
+ *   aged      (of a spare) taken from the victims: what is left in it at a cycle is destroyed
+ *   cycle     one pass of the reclaimer over all pools
+ *   pin       a reference to a pool that is not an item of it
  *
  * docs/pool-protocol.md argues who may touch a magazine when.
  */

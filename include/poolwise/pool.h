@@ -7,28 +7,32 @@
  *
  * What it promises (the tests carry these numbers):
  *
- *   P1   A get returns an item that some earlier put gave, or a fresh one: from `create`, or
- * without one a zeroed block of `item_size` bytes. It returns NULL with errno when making one
- * failed, and NULL with ENOENT when the pool has neither `create` nor `item_size` and found
- * nothing. P2   A reused item holds what it held when it was put, unless `reset` is given: then
- * `reset` has run on it, and never on a fresh one. P3   No relation holds between what is put and
- * what a get returns; a get may ignore what is pooled. An item is handed out once for each time it
- * was put, never twice. P4   Any pooled item may be destroyed at any time without notice. One that
- * is not used lives through one reclaim cycle and is gone after the second; one that is used
- * survives. P5   Every function may be called from any number of threads at once. P6   Whatever a
- * thread did before put(x) happens before the get that returns x; the same holds for what `create`
- * did to x. P7   `create`, `destroy`, `reset` and `size_of` run with no lock held. The first three
- * may call any function of this header on any pool, the same one included. P8   A put of NULL does
- * nothing. A NULL pool aborts with one line on standard error. P9   `destroy` runs exactly once for
- * every item that leaves the pool by any way: too large, over a bound, aged out, memory pressure,
- * pool destroyed; never while someone holds the item. P10  Destroying a pool whose items are still
- * out closes it: a get gives NULL (EINVAL), a put destroys the item, and the last such put frees
- * the pool. P11  A static pool and a zeroed one with options.item_size set are usable at once;
- * making a pool never fails for want of a thread. P12  Idle items stay within per_cpu_items for
- * each CPU and max_idle_bytes in all; an item that size_of finds larger than max_item_bytes is
- * destroyed at put. P13  A thread that exits leaves nothing behind; a forked child may use every
- * pool; pools work in constructors and at exit; the library installs no lasting signal handler,
- * prints nothing but the line before an abort, and starts a thread only for automatic reclaim.
+ *   P1   A get returns an item that some earlier put gave, or a fresh one: from `create`, or without
+ *        one a zeroed block of `item_size` bytes. It returns NULL with errno when making one failed,
+ *        and NULL with ENOENT when the pool has neither `create` nor `item_size` and found nothing.
+ *   P2   A reused item holds what it held when it was put, unless `reset` is given: then `reset` has
+ *        run on it, and never on a fresh one.
+ *   P3   No relation holds between what is put and what a get returns; a get may ignore what is
+ *        pooled. An item is handed out once for each time it was put, never twice.
+ *   P4   Any pooled item may be destroyed at any time without notice. One that is not used lives
+ *        through one reclaim cycle and is gone after the second; one that is used survives.
+ *   P5   Every function may be called from any number of threads at once.
+ *   P6   Whatever a thread did before put(x) happens before the get that returns x; the same holds
+ *        for what `create` did to x.
+ *   P7   `create`, `destroy`, `reset` and `size_of` run with no lock held. The first three may call
+ *        any function of this header on any pool, the same one included.
+ *   P8   A put of NULL does nothing. A NULL pool aborts with one line on standard error.
+ *   P9   `destroy` runs exactly once for every item that leaves the pool by any way: too large, over
+ *        a bound, aged out, memory pressure, pool destroyed; never while someone holds the item.
+ *   P10  Destroying a pool whose items are still out closes it: a get gives NULL (EINVAL), a put
+ *        destroys the item, and the last such put frees the pool.
+ *   P11  A static pool and a zeroed one with options.item_size set are usable at once; making a pool
+ *        never fails for want of a thread.
+ *   P12  Idle items stay within per_cpu_items for each CPU and max_idle_bytes in all; an item that
+ *        size_of finds larger than max_item_bytes is destroyed at put.
+ *   P13  A thread that exits leaves nothing behind; a forked child may use every pool; pools work in
+ *        constructors and at exit; the library installs no lasting signal handler, prints nothing
+ *        but the line before an abort, and starts a thread only for automatic reclaim.
  *
  * What it is not for: a cache (items vanish), a free list inside a short-lived object (let the
  * object keep its own), objects of which one thread needs one at a time (a variable does that
