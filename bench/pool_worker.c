@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One measurement in one process: pool-worker CASE KIND THREADS prints nanoseconds (or another
- * figure) per operation. KIND: pool, inline (the pool's fast path compiled in), empty (calls into a
+ * figure) per operation. KIND: pool (its functions called), inline (the same, compiled in), empty (calls into a
  * library that does nothing), malloc (whichever allocator is preloaded), floor (an unshared array).
  * bench/pool_bench.py runs it for every peer in turn. Times are wall time per operation over all
  * threads, as Go counts.
@@ -20,15 +20,19 @@
 #include <unistd.h>
 
 #include "empty.h"
-#include "poolwise/pool_inline.h"
+#include "poolwise/pool.h"
 
 #define ITEM_BYTES 64
+
+/* The functions behind calls; pwise_get and pwise_put themselves are compiled in. */
+extern void *called_get(pwise_pool *pool) __asm__("pwise_get");
+extern void called_put(pwise_pool *pool, void *item) __asm__("pwise_put");
 
 enum kind { KIND_POOL, KIND_INLINE, KIND_EMPTY, KIND_MALLOC, KIND_FLOOR };
 
 static enum kind kind;
 static int threads;
-static pwise_pool *pool;
+static pwise_pool *shared_pool;
 
 static double now_ns(void)
 {
@@ -67,19 +71,20 @@ static inline void touch(void *item)
 
 static void pairs(uint64_t count)
 {
+    pwise_pool *const pool = shared_pool;
     switch (kind) {
     case KIND_POOL:
         for (uint64_t i = 0; i < count; i++) {
-            void *item = pwise_get(pool);
+            void *item = called_get(pool);
             touch(item);
-            pwise_put(pool, item);
+            called_put(pool, item);
         }
         break;
     case KIND_INLINE:
         for (uint64_t i = 0; i < count; i++) {
-            void *item = pwise_get_inline(pool);
+            void *item = pwise_get(pool);
             touch(item);
-            pwise_put_inline(pool, item);
+            pwise_put(pool, item);
         }
         break;
     case KIND_EMPTY:
@@ -112,8 +117,8 @@ static void go_pool(uint64_t count)
 {
     static int item;
     for (uint64_t i = 0; i < count; i++) {
-        pwise_put(pool, &item);
-        pwise_get(pool);
+        pwise_put(shared_pool, &item);
+        pwise_get(shared_pool);
     }
 }
 
@@ -122,9 +127,9 @@ static void go_overflow(uint64_t count)
     static int item;
     for (uint64_t i = 0; i < count; i++) {
         for (int k = 0; k < 100; k++)
-            pwise_put(pool, &item);
+            pwise_put(shared_pool, &item);
         for (int k = 0; k < 100; k++)
-            pwise_get(pool);
+            pwise_get(shared_pool);
     }
 }
 
@@ -133,9 +138,9 @@ static void go_starvation(uint64_t count)
     static int item;
     for (uint64_t i = 0; i < count; i++) {
         for (int k = 0; k < 67; k++)
-            pwise_put(pool, &item);
+            pwise_put(shared_pool, &item);
         for (int k = 0; k < 100; k++)
-            pwise_get(pool);
+            pwise_get(shared_pool);
     }
 }
 
@@ -156,7 +161,7 @@ static void go_expensive(uint64_t count)
     void *items[100];
     for (uint64_t i = 0; i < count; i++) {
         for (int k = 0; k < 100; k++) {
-            items[k] = pwise_get(pool);
+            items[k] = pwise_get(shared_pool);
             char *garbage = malloc(32768);
             touch(garbage);
             free(garbage);
@@ -166,7 +171,7 @@ static void go_expensive(uint64_t count)
             }
         }
         for (int k = 0; k < 100; k++)
-            pwise_put(pool, items[k]);
+            pwise_put(shared_pool, items[k]);
     }
 }
 
@@ -237,7 +242,7 @@ static void *producer(void *argument)
             if (i == room)
                 sched_yield();
         }
-        void *item = kind == KIND_MALLOC ? malloc(ITEM_BYTES) : pwise_get(pool);
+        void *item = kind == KIND_MALLOC ? malloc(ITEM_BYTES) : pwise_get(shared_pool);
         touch(item);
         ring[i % RING] = item;
         if (i % 64 == 63)
@@ -268,7 +273,7 @@ static double producer_consumer(uint64_t count)
         if (kind == KIND_MALLOC)
             free(item);
         else
-            pwise_put(pool, item);
+            pwise_put(shared_pool, item);
         if (i % 64 == 63)
             atomic_store_explicit(&ring_tail, i + 1, memory_order_release);
     }
@@ -289,7 +294,7 @@ static double go_stw(uint64_t rounds)
     double *took = calloc(rounds, sizeof(*took));
     for (uint64_t i = 0; i < rounds; i++) {
         for (int k = 0; k < 100000; k++)
-            pwise_put(pool, &item);
+            pwise_put(shared_pool, &item);
         double start_ns = now_ns();
         pwise_reclaim();
         took[i] = now_ns() - start_ns;
@@ -310,9 +315,9 @@ static void *stall_reclaimer(void *argument)
     void **items = calloc(100000, sizeof(*items));
     for (int round = 0; round < 20; round++) {
         for (int k = 0; k < 100000; k++)
-            items[k] = pwise_get(pool);
+            items[k] = pwise_get(shared_pool);
         for (int k = 0; k < 100000; k++)
-            pwise_put(pool, items[k]);
+            pwise_put(shared_pool, items[k]);
         if (kind == KIND_POOL) {
             pwise_reclaim();
             pwise_reclaim();
@@ -342,8 +347,8 @@ static double stalls(uint64_t unused)
     long waits = waits_so_far();
     while (!atomic_load(&stalls_done)) {
         double start_ns = now_ns();
-        void *item = pwise_get(pool);
-        pwise_put(pool, item);
+        void *item = pwise_get(shared_pool);
+        pwise_put(shared_pool, item);
         double took = now_ns() - start_ns;
         calls++;
         if (took < 1e4)
@@ -408,7 +413,7 @@ int main(int argc, char **argv)
                                     .item_size = chosen->has_items ? ITEM_BYTES : 0};
     if (chosen->body == go_expensive)
         options.create = expensive_create;
-    pool = pwise_pool_create(&options);
+    shared_pool = pwise_pool_create(&options);
     body = chosen->body;
     double best = 0;
     for (int run = 0; run < chosen->runs; run++) {

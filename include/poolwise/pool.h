@@ -233,6 +233,18 @@ int pwise_each_pool(int (*visit)(const pwise_pool *pool, const struct pwise_stat
  */
 const char *pwise_backend(void);
 
+/*
+ * With GCC and Clang the fast path of a get and a put is compiled into the program, which then holds
+ * the layout of version 0 of the library: link it with libpoolwise.so.0. Define PWISE_NO_INLINE
+ * before this header for calls instead.
+ */
+#ifndef PWISE_NO_INLINE
+#include "poolwise/sections.h"
+#if PWISE_HAVE_SECTIONS
+#include "poolwise/pool_inline.h"
+#endif
+#endif
+
 #ifdef __GNUC__
 #pragma GCC visibility pop
 #endif

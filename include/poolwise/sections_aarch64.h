@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The restartable sections of a get and a put, for AArch64 (little-endian). Included by
- * <poolwise/sections.h>, which says what they do; not for programs.
+ * <poolwise/sections.h>, which says what they do.
  */
 #ifndef POOLWISE_SECTIONS_AARCH64_H
 #define POOLWISE_SECTIONS_AARCH64_H
@@ -31,6 +31,12 @@
 #define PWISE_SECTION_BEGIN_(setup, scratch)                                                       \
     PWISE_SECTION_TABLES_ "5:\n\t" setup PWISE_SECTION_ARM_(scratch)
 
+#if PWISE_SECTIONS_DISARM_
+#define PWISE_SECTION_DISARM_ "str xzr, [%[cs]]\n\t"
+#else
+#define PWISE_SECTION_DISARM_ ""
+#endif
+
 #ifdef PWISE_INJECT
 #define PWISE_SECTION_INJECT_(point)                                                               \
     "adrp %[spin], inject_spins\n\t"                                                               \
@@ -54,7 +60,7 @@ static inline char *pwise_thread_pointer_(void)
     return pointer;
 }
 
-static inline __attribute__((always_inline)) bool
+PWISE_SECTION_FUNCTION_ bool
 pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void **ret_item)
 {
     void *item;
@@ -76,7 +82,7 @@ pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void **ret_ite
                      "sub %[word], %[word], #1\n\t"
                      PWISE_SECTION_INJECT_(2)
                      "str %[word], [%[magazine]]\n\t" /* commit */
-                     "2:\n\t"
+                     "2:\n\t" PWISE_SECTION_DISARM_
                      : [item] "=&r"(item), [index] "=&r"(index), [magazine] "=&r"(magazine),
                        [word] "=&r"(word) PWISE_SECTION_INJECT_OUTPUT_
                      : [slots] "r"(slots), [id_at] "r"(area + id_at), [cs] "r"(area + cs_at)
@@ -85,7 +91,7 @@ pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void **ret_ite
     return item != NULL;
 }
 
-static inline __attribute__((always_inline)) bool
+PWISE_SECTION_FUNCTION_ bool
 pwise_section_push_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void *item)
 {
     uint64_t index, magazine, word, done;
@@ -109,7 +115,7 @@ pwise_section_push_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void *item)
                      PWISE_SECTION_INJECT_(2)
                      "str %[word], [%[magazine]]\n\t" /* commit */
                      "2: mov %[done], #1\n\t"
-                     "6:\n\t"
+                     "6:\n\t" PWISE_SECTION_DISARM_
                      : [done] "=&r"(done), [index] "=&r"(index), [magazine] "=&r"(magazine),
                        [word] "=&r"(word) PWISE_SECTION_INJECT_OUTPUT_
                      : [slots] "r"(slots), [id_at] "r"(area + id_at), [cs] "r"(area + cs_at),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The restartable sections of a get and a put, for x86-64. Included by <poolwise/sections.h>,
- * which says what they do; not for programs.
+ * which says what they do.
  */
 #ifndef POOLWISE_SECTIONS_X86_64_H
 #define POOLWISE_SECTIONS_X86_64_H
@@ -31,6 +31,13 @@
     "movq %" scratch ", %%fs:(%[cs])\n\t"                                                          \
     "1:\n\t"
 
+/* Leaves the flags alone. */
+#if PWISE_SECTIONS_DISARM_
+#define PWISE_SECTION_DISARM_ "movq $0, %%fs:(%[cs])\n\t"
+#else
+#define PWISE_SECTION_DISARM_ ""
+#endif
+
 #ifdef PWISE_INJECT
 #define PWISE_SECTION_INJECT_(point)                                                               \
     "movl inject_spins+4*" #point "(%%rip), %k[spin]\n\t"                                          \
@@ -48,7 +55,7 @@
 
 /* Declined with the zero flag set by the test for a count of 0; done with it clear, as an
  * addition that cannot come to 0 is the last to set it. */
-static inline __attribute__((always_inline)) bool
+PWISE_SECTION_FUNCTION_ bool
 pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void **ret_item)
 {
     bool done;
@@ -69,7 +76,7 @@ pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void **ret_ite
                      PWISE_SECTION_INJECT_(2)
                      "addq $0xffff, %[word]\n\t"
                      "movq %[word], (%[magazine])\n\t" /* commit */
-                     "2:\n\t"
+                     "2:\n\t" PWISE_SECTION_DISARM_
                      : "=@ccnz"(done), [item] "=&a"(item), [index] "=&r"(index),
                        [magazine] "=&r"(magazine), [word] "=&r"(word) PWISE_SECTION_INJECT_OUTPUT_
                      : [slots] "r"(slots), [id_at] "r"(id_at), [cs] "r"(cs_at)
@@ -79,7 +86,7 @@ pwise_section_pop_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void **ret_ite
 }
 
 /* Declined with the zero flag set by the comparison, as a count never exceeds the capacity. */
-static inline __attribute__((always_inline)) bool
+PWISE_SECTION_FUNCTION_ bool
 pwise_section_push_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void *item)
 {
     bool done;
@@ -99,7 +106,7 @@ pwise_section_push_(void *slots, ptrdiff_t id_at, ptrdiff_t cs_at, void *item)
                      PWISE_SECTION_INJECT_(2)
                      "addq $1, %[word]\n\t"
                      "movq %[word], (%[magazine])\n\t" /* commit */
-                     "2:\n\t"
+                     "2:\n\t" PWISE_SECTION_DISARM_
                      : "=@ccnz"(done), [index] "=&r"(index), [magazine] "=&r"(magazine),
                        [word] "=&r"(word) PWISE_SECTION_INJECT_OUTPUT_
                      : [slots] "r"(slots), [id_at] "r"(id_at), [cs] "r"(cs_at),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Property: the public headers compile alone, as C11. */
-#include <poolwise/pool_inline.h>
+#include <poolwise/pool.h>
 
 int main(void)
 {
@@ -9,8 +9,6 @@ int main(void)
     pwise_pool *pool = pwise_pool_create(&options);
     void *item = pwise_get(pool);
     pwise_put(pool, item);
-    item = pwise_get_inline(pool);
-    pwise_put_inline(pool, item);
     pwise_pool_destroy(pool);
     return item ? 0 : 1;
 }
