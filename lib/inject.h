@@ -13,6 +13,9 @@
  *   6  reclaimer: exchanged, not fenced
  *   7  reclaimer: fenced, not yet sorted
  *   8  thief: exchanged, not fenced
+ *
+ * inject_memory is asked before each allocation of the library and told of each release; it says
+ * whether the allocation may go on.
  */
 #pragma once
 
@@ -20,7 +23,10 @@
 #define INJECT_SECTION_POINTS 4
 
 #ifdef PWISE_INJECT
+#include <stdbool.h>
 #include <stdint.h>
+extern bool (*volatile inject_memory)(bool take);
+#define INJECT_MEMORY(take) (!inject_memory || inject_memory(take))
 extern void (*volatile inject_hook)(int point);
 extern volatile uint32_t inject_spins[INJECT_SECTION_POINTS];
 #define INJECT(point)                                                                              \
@@ -30,5 +36,6 @@ extern volatile uint32_t inject_spins[INJECT_SECTION_POINTS];
             hook_(point);                                                                          \
     } while (0)
 #else
-#define INJECT(point) ((void)0)
+#define INJECT(point)       ((void)0)
+#define INJECT_MEMORY(take) true
 #endif

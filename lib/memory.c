@@ -3,13 +3,23 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "inject.h"
 #include "pool_internal.h"
+
+#ifdef PWISE_INJECT
+bool (*volatile inject_memory)(bool take);
+#endif
 
 void *memory_take(size_t bytes, size_t align)
 {
+    if (!INJECT_MEMORY(true)) {
+        errno = ENOMEM;
+        return NULL;
+    }
     if (align <= _Alignof(max_align_t))
         return calloc(1, bytes);
     if (bytes > SIZE_MAX - align) {
@@ -24,6 +34,8 @@ void *memory_take(size_t bytes, size_t align)
 
 void memory_give(void *block)
 {
+    if (block)
+        (void)INJECT_MEMORY(false);
     free(block);
 }
 

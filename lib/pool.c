@@ -55,8 +55,8 @@ struct pool *pool_of_const(const struct pwise_pool *handle)
 static int check_options(const struct pwise_options *options)
 {
     size_t align = options->item_align;
-    if ((align & (align - 1)) != 0 || options->per_cpu_items > PER_CPU_ITEMS_LIMIT ||
-        (options->flags & ~KNOWN_FLAGS))
+    if ((align & (align - 1)) != 0 || align > PTRDIFF_MAX || options->item_size > PTRDIFF_MAX ||
+        options->per_cpu_items > PER_CPU_ITEMS_LIMIT || (options->flags & ~KNOWN_FLAGS))
         return -EINVAL;
     return 0;
 }

@@ -119,7 +119,8 @@ struct pwise_pool {
 /*
  * Makes a pool. `options` is copied; NULL means all defaults, a pool that hands back what is put.
  * Returns the pool, owned by the caller until pwise_pool_destroy; NULL with errno
- *   EINVAL  item_align not a power of two, per_cpu_items over 65534, or a flag that is not known;
+ *   EINVAL  item_align not a power of two, item_size over PTRDIFF_MAX, per_cpu_items over 65534, or a
+ *           flag that is not known;
  *   ENOMEM  no memory.
  * Any thread. Allocates; does not block but for memory.
  */

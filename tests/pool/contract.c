@@ -381,6 +381,9 @@ static void options_are_checked(void)
 {
     struct pwise_options bad[] = {
         {.item_size = 8, .item_align = 24},
+        {.item_size = (size_t)PTRDIFF_MAX + 1},
+        {.item_size = SIZE_MAX, .create = counted_create},
+        {.item_size = 8, .item_align = (size_t)PTRDIFF_MAX + 1},
         {.item_size = 8, .per_cpu_items = 65535},
         {.item_size = 8, .flags = 1u << 31},
     };
@@ -393,6 +396,11 @@ static void options_are_checked(void)
         CHECK_INT(errno, ==, EINVAL);
     }
     CHECK_INT(pwise_set_reclaim((enum pwise_reclaim_mode)9, 0), ==, -EINVAL);
+    pwise_pool *vast = pool_of((struct pwise_options){.item_size = PTRDIFF_MAX});
+    errno = 0;
+    CHECK_PTR(pwise_get(vast), ==, NULL);
+    CHECK_INT(errno, ==, ENOMEM);
+    pwise_pool_destroy(vast);
     CHECK_INT(pwise_pool_stats(NULL, NULL), ==, -EINVAL);
 
     static char bytes[200000];

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -184,6 +185,53 @@ static void cycles_start_by_themselves(void)
     pwise_pool_destroy(pool);
 }
 
+/* How often the reclaimer has gone to sleep, -1 where there is none. */
+static long reclaimer_waits(void)
+{
+    long waits = -1;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK_PTR(tasks, !=, NULL);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        char path[300], line[200];
+        bool ours = false;
+        snprintf(path, sizeof(path), "/proc/self/task/%s/status", entry->d_name);
+        FILE *status = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+        while (status && fgets(line, sizeof(line), status)) {
+            if (strncmp(line, "Name:", 5) == 0)
+                ours = strstr(line, "poolwise\n") != NULL;
+            if (ours)
+                sscanf(line, "voluntary_ctxt_switches: %ld", &waits);
+        }
+        if (status)
+            fclose(status);
+    }
+    closedir(tasks);
+    return waits;
+}
+
+/* Nothing idle: the reclaimer does not wake, though its interval is 10 ms. */
+static void sleeps_while_pools_are_empty(void)
+{
+    struct pwise_options options = {.item_size = 64};
+    CHECK_INT(pwise_set_reclaim(PWISE_AUTOMATIC, 10), ==, 0);
+    pwise_pool *pool = pwise_pool_create(&options);
+    use(pool);
+    wait_for_no_idle(pool);
+    /* The kernel itself wakes all who watch a control group's pressure when one of them ends, to no
+     * effect here, so a second without any may have to be waited for. */
+    long before, waits = reclaimer_waits();
+    CHECK_INT(waits, >=, 0);
+    int windows = 0;
+    do {
+        before = waits;
+        usleep(1000000);
+        waits = reclaimer_waits();
+    } while (waits != before && ++windows < 60);
+    CHECK_INT(waits, ==, before);
+    CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
+    pwise_pool_destroy(pool);
+}
+
 /* What a forked child inherits ages there too, once it has used it; no new magazine is needed for
  * that. And a pool whose items only move within a CPU's cache wakes a sleeping reclaimer. */
 static void inherited_items_age(void)
@@ -303,6 +351,7 @@ int main(void)
 #endif
     closed_under_load();
     cycles_start_by_themselves();
+    sleeps_while_pools_are_empty();
     inherited_items_age();
     growth_starts_a_cycle();
     dispositions_are_as_before();
