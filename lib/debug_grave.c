@@ -84,10 +84,11 @@ static void open_grave(struct pool *pool, struct ring_entry entry)
     if (!same)
         return; /* the address has come back to life */
     if (pool->debug->owns_block) {
+        /* Also where the pages go: what is mapped there next must not be poisoned. */
+        item_mark_leaving(pool, entry.item);
         if (record->guarded) {
             guard_give(pool, entry.item);
         } else {
-            item_mark_leaving(pool, entry.item);
             check_fill(pool, record, "in quarantine after its destruction");
             item_block_give(pool, entry.item);
         }

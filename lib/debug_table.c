@@ -18,7 +18,10 @@ struct shard {
     struct record *only; /* the one bucket while there is no memory for more */
 };
 
-#define SHARD    {.lock = PTHREAD_MUTEX_INITIALIZER}
+#define SHARD                                                                                      \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER                                                          \
+    }
 #define SHARD_4  SHARD, SHARD, SHARD, SHARD
 #define SHARD_16 SHARD_4, SHARD_4, SHARD_4, SHARD_4
 static struct shard shards[] = {SHARD_16, SHARD_16, SHARD_16, SHARD_16};

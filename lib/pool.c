@@ -433,8 +433,8 @@ static __attribute__((noinline)) void put_general(struct pwise_pool *handle, voi
     bool drop = pool && pool->debug && debug_put(pool, item, place);
     if (!pool || drop || atomic_load_explicit(&pool->closed, memory_order_relaxed)) {
         put_unkept(handle, pool, item, place);
-    } else if (!pool->hooked || (admit(pool, item) &&
-                                 (!pool->debug || (item = delay(pool, item))))) {
+    } else if (!pool->hooked ||
+               (admit(pool, item) && (!pool->debug || (item = delay(pool, item))))) {
 #if HAVE_SECTIONS
         if (!rseq_active || !section_push(pool->slots, item))
 #endif
