@@ -48,7 +48,8 @@ def pattern_of(text):
 
 
 def source_line(program, place):
-    """The text of the line that a place lies in; None without debug information."""
+    """The text of the program's line that a place lies in, whatever of the header was inlined there; None
+    without debug information."""
     name, offset = place.rsplit("+", 1)
     if name != os.path.basename(program):
         symbols = subprocess.run(["nm", program], capture_output=True, text=True, check=True).stdout
@@ -56,8 +57,8 @@ def source_line(program, place):
         if len(starts) != 1:
             fail(f"the program has no function {name}")
         offset = hex(int(starts[0], 16) + int(offset, 16))
-    found = subprocess.run(["addr2line", "-e", program, offset], capture_output=True, text=True, check=True)
-    file, line = found.stdout.split(" ")[0].strip().rsplit(":", 1)
+    found = subprocess.run(["addr2line", "-i", "-e", program, offset], capture_output=True, text=True, check=True)
+    file, line = found.stdout.splitlines()[-1].split(" ")[0].rsplit(":", 1)
     if not line.isdigit() or line == "0" or not os.path.isabs(file):
         return None
     with open(file) as source:
