@@ -238,7 +238,7 @@ const char *pwise_backend(void);
 
 /*
  * Debug mode, for pools with PWISE_DEBUG in their flags, or for all where the environment variable
- * PWISE_DEBUG is set. It keeps the promises above, at a microsecond or so a call and some 300 bytes
+ * PWISE_DEBUG is set. It keeps the promises above, at a few microseconds a call and some 300 bytes
  * and a copy of item_size for each item, and finds: an item put twice, put into a pool that did not
  * make it, put into the wrong pool, changed or freed while it was idle, and a pool destroyed twice.
  * Each ends the program (SIGABRT) with one line that names the pool, the item, and where and by
