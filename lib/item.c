@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "debug.h"
 #include "memory.h"
 #include "pool_internal.h"
 #include "reclaim.h"
@@ -111,7 +112,7 @@ static void *create_raw(struct pool *pool)
     if (options->create)
         return options->create(options->context);
     if (options->item_size)
-        return item_block_take(pool);
+        return pool->debug ? debug_block_take(pool) : item_block_take(pool);
     errno = ENOENT;
     return NULL;
 }
@@ -145,6 +146,8 @@ static void destroy_raw(struct pool *pool, void *item)
         options->destroy(item, options->context);
     else if (options->create)
         free(item);
+    else if (pool->debug && options->item_size)
+        debug_block_give(pool, item);
     else if (options->item_size)
         item_block_give(pool, item);
 }
@@ -163,7 +166,7 @@ static void destroy_counted(struct pool *pool, void *item, enum destroy_cause ca
 }
 
 /* The item becomes the destroyer's: accessible, and no longer one of the pool's. */
-static void mark_leaving(struct pool *pool, void *item)
+void item_mark_leaving(struct pool *pool, void *item)
 {
     if (__asan_unpoison_memory_region)
         __asan_unpoison_memory_region(item, known_bytes(pool));
@@ -172,10 +175,21 @@ static void mark_leaving(struct pool *pool, void *item)
 #endif
 }
 
+void item_mark_buried(struct pool *pool, void *item)
+{
+    if (__asan_poison_memory_region)
+        __asan_poison_memory_region(item, known_bytes(pool));
+#if HAVE_VALGRIND
+    VALGRIND_MAKE_MEM_NOACCESS(item, known_bytes(pool));
+#endif
+}
+
 void item_destroy(struct pool *pool, void *item, enum destroy_cause cause)
 {
     if (pool->hooked)
-        mark_leaving(pool, item);
+        item_mark_leaving(pool, item);
+    if (pool->debug)
+        debug_leave(pool, item);
     if (pool->options.size_of)
         atomic_fetch_sub_explicit(&pool->sized_bytes,
                                   pool->options.size_of(item, pool->options.context),

@@ -9,13 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "debug.h"
 #include "depot.h"
 #include "magazine.h"
 #include "memory.h"
 #include "reclaim.h"
 #include "rseq.h"
 
-#define KNOWN_FLAGS           PWISE_NO_STEAL
+#define KNOWN_FLAGS           (PWISE_NO_STEAL | PWISE_DEBUG)
 #define PER_CPU_ITEMS_LIMIT   65534u
 #define PER_CPU_ITEMS_LEAST   4u
 #define PER_CPU_ITEMS_MOST    128u
@@ -32,8 +33,13 @@ _Noreturn void misuse(const char *message)
     abort();
 }
 
-/* state_ of a static pool whose state is freed. */
-static char state_gone;
+/* state_ of a pool whose state is freed; `watched`: that was in debug mode. */
+static char state_gone, state_gone_watched;
+
+static bool is_gone(const void *state)
+{
+    return state == &state_gone || state == &state_gone_watched;
+}
 
 static struct slot *handle_slots(const struct pwise_pool *handle)
 {
@@ -49,7 +55,7 @@ static void *handle_state(const struct pwise_pool *handle)
 struct pool *pool_of_const(const struct pwise_pool *handle)
 {
     void *state = handle_state(handle);
-    return state == &state_gone ? NULL : state;
+    return is_gone(state) ? NULL : state;
 }
 
 static int check_options(const struct pwise_options *options)
@@ -132,7 +138,13 @@ static struct pool *state_make(struct pwise_pool *handle, const struct pwise_opt
     memcpy(pool->name, name, length < POOL_NAME_BYTES ? length : POOL_NAME_BYTES - 1);
     pool->options.name = pool->name;
     size_caches(pool);
-    pool->hooked = options->reset || options->size_of || options->max_item_bytes ||
+    if (debug_wanted(options->flags) && debug_pool_make(pool) != 0) {
+        memory_give(first);
+        memory_give(pool);
+        errno = ENOMEM;
+        return NULL;
+    }
+    pool->hooked = pool->debug || options->reset || options->size_of || options->max_item_bytes ||
                    (checkers_watch() && options->item_size);
     pool->since_ns = clock_ns();
     depot_init(&pool->depot);
@@ -173,7 +185,7 @@ static struct pool *pool_state(struct pwise_pool *handle)
         if (made)
             pool_free(made);
     }
-    if (unlikely(state == &state_gone)) {
+    if (unlikely(is_gone(state))) {
         errno = EINVAL;
         return NULL;
     }
@@ -204,17 +216,23 @@ void pool_free(struct pool *pool)
 {
     struct pwise_pool *handle = pool->handle;
     bool published = handle_state(handle) == pool;
-    bool owns_handle = pool->owns_handle;
+    bool owns_handle = pool->owns_handle, watched = pool->debug;
+    if (watched) {
+        debug_pool_gone(pool);
+        if (owns_handle)
+            debug_keep_handle(handle, pool->name);
+    }
     depot_free_chain(pool, pool->depot.empties, false);
     pthread_mutex_destroy(&pool->depot.lock);
     if (pool->hooked)
         pool_mark_gone(pool);
     memory_give(pool->slots - GUARD_SLOTS);
     memory_give(pool);
-    if (owns_handle)
+    if (owns_handle && !watched)
         memory_give(handle);
     else if (published)
-        __atomic_store_n(&handle->state_, (void *)&state_gone, __ATOMIC_RELEASE);
+        __atomic_store_n(&handle->state_, (void *)(watched ? &state_gone_watched : &state_gone),
+                         __ATOMIC_RELEASE);
 }
 
 void pool_reference(struct pool *pool)
@@ -242,16 +260,22 @@ void pwise_pool_destroy(pwise_pool *handle)
     if (!handle)
         return;
     struct pool *pool = handle_state(handle);
-    if (!pool || (void *)pool == &state_gone)
+    if ((void *)pool == &state_gone_watched)
+        debug_destroyed_twice(handle->options.name, __builtin_return_address(0));
+    if (!pool || is_gone(pool))
         return;
     registry_lock();
     bool was_closed = atomic_exchange_explicit(&pool->closed, true, memory_order_seq_cst);
     registry_unlock();
+    if (was_closed && pool->debug)
+        debug_destroyed_twice(pool->name, __builtin_return_address(0));
     if (was_closed)
         misuse("poolwise: pwise_pool_destroy: the pool is destroyed already\n");
     __atomic_store_n((struct slot **)&handle->slots_, NULL, __ATOMIC_RELEASE);
     depot_close(pool);
     reclaim_drain_closed(pool);
+    if (pool->debug)
+        debug_closed(pool);
     /* What is left are the items that are out and the pins. Items that were put without having been
      * got have made it run low. */
     int64_t references = atomic_load_explicit(&pool->references, memory_order_relaxed);
@@ -264,10 +288,12 @@ void pwise_pool_destroy(pwise_pool *handle)
         pool_retire(pool);
 }
 
-static void *hand_out(struct pool *pool, void *item)
+static void *hand_out(struct pool *pool, void *item, void *place)
 {
     if (pool->hooked) {
         item_mark_used(pool, item);
+        if (pool->debug)
+            debug_get(pool, item, place);
         if (pool->options.size_of)
             atomic_fetch_sub_explicit(&pool->sized_bytes,
                                       pool->options.size_of(item, pool->options.context),
@@ -278,21 +304,24 @@ static void *hand_out(struct pool *pool, void *item)
     return item;
 }
 
-static void *get_missed(struct pool *pool)
+static void *get_missed(struct pool *pool, void *place)
 {
     atomic_fetch_add_explicit(&pool->misses, 1, memory_order_relaxed);
-    return item_create(pool);
+    void *item = item_create(pool);
+    if (pool->debug && item)
+        debug_made(pool, item, place);
+    return item;
 }
 
-/* The fast path found nothing in the slot of an open pool. */
+/* The fast path found nothing in the slot of an open pool, which is not in debug mode. */
 static __attribute__((noinline)) void *get_slow(struct pwise_pool *handle)
 {
     struct pool *pool = handle_state(handle);
     void *item = cache_get_slow(pool);
-    return item ? hand_out(pool, item) : get_missed(pool);
+    return item ? hand_out(pool, item, NULL) : get_missed(pool, NULL);
 }
 
-static __attribute__((noinline)) void *get_general(struct pwise_pool *handle)
+static __attribute__((noinline)) void *get_general(struct pwise_pool *handle, void *place)
 {
     if (unlikely(!handle))
         misuse("poolwise: pwise_get: the pool is NULL\n");
@@ -306,10 +335,10 @@ static __attribute__((noinline)) void *get_general(struct pwise_pool *handle)
     void *item = NULL;
 #if HAVE_SECTIONS
     if (rseq_active && section_pop(pool->slots, &item))
-        return hand_out(pool, item);
+        return hand_out(pool, item, place);
 #endif
     item = cache_get_slow(pool);
-    return item ? hand_out(pool, item) : get_missed(pool);
+    return item ? hand_out(pool, item, place) : get_missed(pool, place);
 }
 
 __attribute__((aligned(64))) void *pwise_get(pwise_pool *handle)
@@ -322,7 +351,7 @@ __attribute__((aligned(64))) void *pwise_get(pwise_pool *handle)
         return likely(done) ? item : get_slow(handle);
     }
 #endif
-    return get_general(handle);
+    return get_general(handle, __builtin_return_address(0));
 }
 
 /* Whether an item may become idle; destroys it if not. */
@@ -336,6 +365,8 @@ static bool admit(struct pool *pool, void *item)
         idle_bytes =
             atomic_fetch_add_explicit(&pool->sized_bytes, bytes, memory_order_relaxed) + bytes;
     }
+    if (pool->debug)
+        debug_hide(pool, item);
     item_mark_idle(pool, item);
     enum destroy_cause cause;
     if (options->max_item_bytes != 0 && bytes > options->max_item_bytes)
@@ -356,10 +387,12 @@ static __attribute__((noinline)) void put_slow(struct pwise_pool *handle, void *
     errno = saved_errno;
 }
 
-/* The item cannot be kept: the pool is closed, or there is none. */
-static void put_unkept(struct pwise_pool *handle, struct pool *pool, void *item)
+/* The item cannot or shall not be kept: the pool is closed, or there is none, or by chance. */
+static void put_unkept(struct pwise_pool *handle, struct pool *pool, void *item, void *place)
 {
     if (!pool) {
+        if (handle_state(handle) == &state_gone_watched)
+            debug_put_after_free(handle->options.name, item, place);
         item_destroy_orphan(&handle->options, item);
         return;
     }
@@ -373,7 +406,23 @@ static void put_unkept(struct pwise_pool *handle, struct pool *pool, void *item)
     item_destroy(pool, item, DESTROY_RECLAIM);
 }
 
-static __attribute__((noinline)) void put_general(struct pwise_pool *handle, void *item)
+/* The item that goes to the cache in this one's place; NULL: none does. */
+static void *delay(struct pool *pool, void *item)
+{
+    bool closed;
+    item = debug_delay(pool, item, &closed);
+    if (closed) {
+        atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
+        item_destroy(pool, item, DESTROY_RECLAIM);
+        return NULL;
+    }
+    if (!item)
+        reclaimer_note_idle();
+    return item;
+}
+
+static __attribute__((noinline)) void put_general(struct pwise_pool *handle, void *item,
+                                                  void *place)
 {
     if (unlikely(!handle))
         misuse("poolwise: pwise_put: the pool is NULL\n");
@@ -381,9 +430,11 @@ static __attribute__((noinline)) void put_general(struct pwise_pool *handle, voi
         return;
     int saved_errno = errno;
     struct pool *pool = pool_state(handle);
-    if (!pool || atomic_load_explicit(&pool->closed, memory_order_relaxed)) {
-        put_unkept(handle, pool, item);
-    } else if (!pool->hooked || admit(pool, item)) {
+    bool drop = pool && pool->debug && debug_put(pool, item, place);
+    if (!pool || drop || atomic_load_explicit(&pool->closed, memory_order_relaxed)) {
+        put_unkept(handle, pool, item, place);
+    } else if (!pool->hooked ||
+               (admit(pool, item) && (!pool->debug || (item = delay(pool, item))))) {
 #if HAVE_SECTIONS
         if (!rseq_active || !section_push(pool->slots, item))
 #endif
@@ -402,23 +453,24 @@ __attribute__((aligned(64))) void pwise_put(pwise_pool *handle, void *item)
         return;
     }
 #endif
-    put_general(handle, item);
+    put_general(handle, item, __builtin_return_address(0));
 }
 
 size_t pwise_get_bulk(pwise_pool *handle, void **ret_items, size_t count)
 {
     if (unlikely(!handle))
         misuse("poolwise: pwise_get_bulk: the pool is NULL\n");
+    void *place = __builtin_return_address(0);
     size_t got = 0;
     struct pool *pool = count >= BULK_WORTH_A_TAKE ? pool_state(handle) : NULL;
     if (pool && !atomic_load_explicit(&pool->closed, memory_order_relaxed)) {
         got = cache_get_bulk(pool, ret_items, count);
         if (pool->hooked)
             for (size_t i = 0; i < got; i++)
-                hand_out(pool, ret_items[i]);
+                hand_out(pool, ret_items[i], place);
     }
     while (got < count) {
-        void *item = pwise_get(handle);
+        void *item = handle_slots(handle) ? pwise_get(handle) : get_general(handle, place);
         if (!item)
             break;
         ret_items[got++] = item;
@@ -443,8 +495,10 @@ void pwise_put_bulk(pwise_pool *handle, void **items, size_t count)
             cache_put_bulk(pool, items + given, run);
             errno = saved_errno;
             given += run;
-        } else {
+        } else if (handle_slots(handle)) {
             pwise_put(handle, items[given++]);
+        } else {
+            put_general(handle, items[given++], __builtin_return_address(0));
         }
     }
 }

@@ -122,6 +122,7 @@ struct pool {
     size_t max_idle_bytes; /* of the options, or the default */
     struct pwise_options options;
     char name[POOL_NAME_BYTES];
+    struct debug *debug;       /* NULL: not in debug mode; lib/debug.h */
     struct pwise_pool *handle; /* the user's */
     bool owns_handle;          /* it came from pwise_pool_create: it is freed with the state */
     uint64_t since_ns;
@@ -184,6 +185,8 @@ bool checkers_watch(void);
 void item_mark_made(struct pool *pool, void *item);
 void item_mark_idle(struct pool *pool, void *item);
 void item_mark_used(struct pool *pool, void *item);
+void item_mark_leaving(struct pool *pool, void *item); /* idle, to be destroyed: accessible */
+void item_mark_buried(struct pool *pool, void *item);  /* that undone, for a block kept aside */
 void pool_mark_made(struct pool *pool);
 void pool_mark_gone(struct pool *pool);
 

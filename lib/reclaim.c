@@ -4,6 +4,7 @@
  */
 #include "reclaim.h"
 
+#include "debug.h"
 #include "depot.h"
 #include "magazine.h"
 #include "memory.h"
@@ -150,6 +151,19 @@ void reclaim_drain_closed(struct pool *pool)
     doom_harvest(&doomed, &harvest);
     depot_free_chain(pool, harvest.empties, false);
     destroy_doomed(&doomed, DESTROY_RECLAIM);
+    void *item;
+    while (pool->debug && (item = debug_undelay(pool)))
+        item_destroy(pool, item, DESTROY_RECLAIM);
+}
+
+/* What debug mode has held back goes to the caches, so that a cycle sees all that is idle. */
+static void put_delayed(void)
+{
+    for (struct pool *pool = registry_first_pinned(); pool; pool = registry_next_pinned(pool)) {
+        void *item;
+        while (pool->debug && (item = debug_undelay(pool)))
+            cache_put_slow(pool, item);
+    }
 }
 
 /*
@@ -162,6 +176,7 @@ void reclaim_cycle(bool everything, enum destroy_cause cause)
     struct pool *pinned = NULL; /* linked by cycle_next */
     bool fence = false;
     rseq_init();
+    put_delayed();
     pthread_mutex_lock(&cycle_mutex);
     for (struct pool *pool = registry_first_pinned(); pool; pool = registry_next_pinned(pool)) {
         pool->harvest = (struct harvest){.loaded = NULL};
@@ -221,7 +236,7 @@ void pwise_trim(void)
 
 static bool pool_is_idle(struct pool *pool)
 {
-    if (depot_has_filled(&pool->depot))
+    if (depot_has_filled(&pool->depot) || (pool->debug && debug_delayed(pool) != 0))
         return true;
     for (uint32_t i = 0; i < slot_count; i++)
         if (atomic_load_explicit(&pool->slots[i].loaded, memory_order_seq_cst) != MAGAZINE_EMPTY ||
@@ -246,10 +261,12 @@ void reclaim_fork_lock(void)
     registry_lock();
     for (struct pool *pool = registry; pool; pool = pool->next)
         pthread_mutex_lock(&pool->depot.lock);
+    debug_fork_lock();
 }
 
 void reclaim_fork_unlock(void)
 {
+    debug_fork_unlock();
     for (struct pool *pool = registry; pool; pool = pool->next)
         pthread_mutex_unlock(&pool->depot.lock);
     registry_unlock();

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "debug.h"
 #include "depot.h"
 #include "magazine.h"
 #include "reclaim.h"
@@ -90,6 +91,11 @@ static uint64_t mean(_Atomic uint64_t *sum, _Atomic uint64_t *samples)
 static void fill(struct pool *pool, struct pwise_stats *stats)
 {
     struct tally tally = tally_pool(pool);
+    if (pool->debug) {
+        size_t delayed = debug_delayed(pool);
+        tally.puts += delayed;
+        tally.items += delayed;
+    }
     *stats = (struct pwise_stats){
         .size = sizeof(*stats),
         .name = pool->name,

@@ -62,6 +62,9 @@ typedef struct pwise_pool pwise_pool;
  * gets in small numbers, saves the interruptions that stealing costs the other CPUs. */
 #define PWISE_NO_STEAL (1u << 0)
 
+/* Debug mode: misuse of this pool aborts with a line that names it; see the end of this header. */
+#define PWISE_DEBUG (1u << 1)
+
 /* Zero means the default, field by field. The library calls the callbacks with no lock held. */
 struct pwise_options {
     const char *name;  /* shown in statistics; copied, at most 47 bytes; NULL: "pool" */
@@ -78,7 +81,7 @@ struct pwise_options {
     size_t max_idle_bytes;  /* bytes of all idle items; 0: 64 MiB, or 8 items where that is more */
     unsigned per_cpu_items; /* items idle in one CPU's cache, at most 65534; 0: what fits in 256
                                KiB, at least 4, at most 128 */
-    unsigned flags;         /* PWISE_NO_STEAL */
+    unsigned flags;         /* PWISE_NO_STEAL, PWISE_DEBUG */
 };
 
 struct pwise_pool {
@@ -233,6 +236,42 @@ int pwise_each_pool(int (*visit)(const pwise_pool *pool, const struct pwise_stat
  * Any thread; a static string.
  */
 const char *pwise_backend(void);
+
+/*
+ * Debug mode, for pools with PWISE_DEBUG in their flags, or for all where the environment variable
+ * PWISE_DEBUG is set. It keeps the promises above, at a few microseconds a call and some 300 bytes
+ * and a copy of item_size for each item, and finds: an item put twice, put into a pool that did not
+ * make it, put into the wrong pool, changed or freed while it was idle, and a pool destroyed twice.
+ * Each ends the program (SIGABRT) with one line that names the pool, the item, and where and by
+ * which thread it was last put. One put in four is as if a cycle came at once: the item is
+ * destroyed.
+ *
+ * The variable, read at first use, is a comma list (docs/debug-mode.md has more):
+ *   1              nothing further; 0: only the pools with the flag
+ *   guard          blocks that the pool makes itself lie on pages that are closed while idle, so
+ *                  that the access itself faults (SIGSEGV, no line)
+ *   drop=N         one put in N is dropped (4); 0: none
+ *   seed=N         which ones (1)
+ *   stacks=N       frames kept of each get, at most 32 (16)
+ *   quarantine=N   N items wait, first in first out, before they are reused (0)
+ *   leaks=abort    pwise_pool_destroy with items out aborts with their number and the first
+ *   foreign=allow  a pool with `create` takes items that it did not make
+ * Any other setting aborts with a line.
+ *
+ * pwise_debug_each_out calls `visit` for every item that is out, in the order of the gets, with the
+ * thread (the kernel's number) and the stack of the get: `depth` return addresses, the caller's of
+ * the get first, valid during the call. No lock is held; items got or put meanwhile may or may not
+ * be seen. A pool that hands back what is put has none to tell of, and an item that its holder
+ * disposed of itself counts as out. A non-zero return ends the walk and is returned; else 0, or
+ *   -EINVAL   an argument is NULL;
+ *   -ENOTSUP  the pool is not in debug mode;
+ *   -ENOMEM   no memory.
+ * Any thread; the pool must not be destroyed meanwhile, but may be closed. Allocates.
+ */
+int pwise_debug_each_out(pwise_pool *pool,
+                         int (*visit)(void *item, int thread, void *const *stack, size_t depth,
+                                      void *context),
+                         void *context);
 
 /*
  * With GCC and Clang the fast path of a get and a put is compiled into the program, which then holds
