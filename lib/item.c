@@ -202,6 +202,6 @@ void item_destroy_orphan(const struct pwise_options *options, void *item)
 {
     if (options->destroy)
         options->destroy(item, options->context);
-    else if (options->create || options->item_size)
-        memory_give(item);
+    else if (options->create)
+        free(item);
 }

@@ -9,6 +9,7 @@
 
 #include "inject.h"
 #include "pool_internal.h"
+#include "slab.h"
 
 #ifdef PWISE_INJECT
 bool (*volatile inject_memory)(bool take);
@@ -41,12 +42,17 @@ void memory_give(void *block)
 
 void *item_block_take(struct pool *pool)
 {
+    if (slabs_used(pool))
+        return slabs_take(pool);
     return memory_take(pool->options.item_size, pool->options.item_align);
 }
 
 void item_block_give(struct pool *pool, void *block)
 {
-    memory_give(block);
+    if (slabs_used(pool))
+        slabs_give(pool, block);
+    else
+        memory_give(block);
 }
 
 void memory_trim(void)

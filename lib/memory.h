@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the library's memory comes from. Everything here may be called by any thread and leaves the
- * contents as said; the items of pools without `create` come from item_block_*, so that a pool's
- * own slabs can take their place without anyone else noticing.
+ * Where the library's memory comes from. Everything here may be called by any thread. The items of
+ * pools without `create` come from item_block_*: from the pool's slabs where it has them.
  */
 #pragma once
 

@@ -15,6 +15,7 @@
 #include "memory.h"
 #include "reclaim.h"
 #include "rseq.h"
+#include "slab.h"
 
 #define KNOWN_FLAGS           (PWISE_NO_STEAL | PWISE_DEBUG)
 #define PER_CPU_ITEMS_LIMIT   65534u
@@ -148,6 +149,7 @@ static struct pool *state_make(struct pwise_pool *handle, const struct pwise_opt
                    (checkers_watch() && options->item_size);
     pool->since_ns = clock_ns();
     depot_init(&pool->depot);
+    slabs_init(pool);
     atomic_init(&pool->references, POOL_OPEN);
     if (pool->hooked)
         pool_mark_made(pool);
@@ -224,6 +226,7 @@ void pool_free(struct pool *pool)
     }
     depot_free_chain(pool, pool->depot.empties, false);
     pthread_mutex_destroy(&pool->depot.lock);
+    slabs_done(pool);
     if (pool->hooked)
         pool_mark_gone(pool);
     memory_give(pool->slots - GUARD_SLOTS);

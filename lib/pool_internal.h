@@ -92,6 +92,21 @@ struct depot {
     _Atomic size_t filled_hint;
 };
 
+/* The memory of items that the pool makes itself; slab.c. */
+struct slabs {
+    /* Constant: */
+    uint32_t stride; /* bytes from one block to the next; 0: the pool has no slabs */
+    uint32_t first_at;
+    uint32_t block_count; /* of a slab */
+    uint32_t map_words;
+    pthread_mutex_t lock;
+    /* Under the lock: */
+    struct slab *partial; /* slabs with free blocks; the first one is in use */
+    struct region *regions;
+    size_t slab_count;
+    size_t unused_count; /* of these, without used blocks */
+};
+
 /* What one pool gives up in a cycle, as chains linked by `next`; any of them may be NULL. */
 struct harvest {
     struct magazine *loaded;  /* in: exchanged out of the slots and fenced */
@@ -128,6 +143,7 @@ struct pool {
     uint64_t since_ns;
 
     _Alignas(CACHE_LINE_BYTES) struct depot depot;
+    struct slabs slabs;
 
     /* Counted on slow paths, relaxed, upwards only. */
     _Alignas(CACHE_LINE_BYTES) _Atomic uint64_t misses;

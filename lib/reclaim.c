@@ -9,6 +9,7 @@
 #include "magazine.h"
 #include "memory.h"
 #include "rseq.h"
+#include "slab.h"
 
 static pthread_mutex_t cycle_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -136,6 +137,7 @@ static void destroy_doomed(struct doomed *doomed, enum destroy_cause cause)
         struct pool *pool = chain->pool;
         doomed->first = chain->next_chain;
         destroy_chain(pool, chain, cause);
+        slabs_trim(pool);
         pool_unreference(pool);
     }
 }
@@ -259,16 +261,20 @@ void reclaim_fork_lock(void)
 {
     pthread_mutex_lock(&cycle_mutex);
     registry_lock();
-    for (struct pool *pool = registry; pool; pool = pool->next)
+    for (struct pool *pool = registry; pool; pool = pool->next) {
         pthread_mutex_lock(&pool->depot.lock);
+        pthread_mutex_lock(&pool->slabs.lock);
+    }
     debug_fork_lock();
 }
 
 void reclaim_fork_unlock(void)
 {
     debug_fork_unlock();
-    for (struct pool *pool = registry; pool; pool = pool->next)
+    for (struct pool *pool = registry; pool; pool = pool->next) {
+        pthread_mutex_unlock(&pool->slabs.lock);
         pthread_mutex_unlock(&pool->depot.lock);
+    }
     registry_unlock();
     pthread_mutex_unlock(&cycle_mutex);
 }

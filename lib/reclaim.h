@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The registry of pools, cycles over them, and what starts cycles. Lock order: thread, cycle,
- * registry, depot. All functions: any thread, no lock held.
+ * registry, depot, slabs. All functions: any thread, no lock held.
  */
 #pragma once
 

@@ -11,6 +11,7 @@
 #include "magazine.h"
 #include "reclaim.h"
 #include "rseq.h"
+#include "slab.h"
 
 struct tally {
     uint64_t gets, puts, items;
@@ -116,6 +117,7 @@ static void fill(struct pool *pool, struct pwise_stats *stats)
         .destroy_ns_mean = mean(&pool->destroy_ns_sum, &pool->destroy_samples),
         .pair_ns = measured_pair_ns,
         .since_ns = pool->since_ns,
+        .slab_bytes = slabs_bytes(pool),
     };
     stats->saved_ns =
         (int64_t)((double)stats->hits * (double)(stats->create_ns_mean + stats->destroy_ns_mean) -

@@ -65,13 +65,22 @@ typedef struct pwise_pool pwise_pool;
 /* Debug mode: misuse of this pool aborts with a line that names it; see the end of this header. */
 #define PWISE_DEBUG (1u << 1)
 
-/* Zero means the default, field by field. The library calls the callbacks with no lock held. */
+/*
+ * Zero means the default, field by field. The library calls the callbacks with no lock held.
+ *
+ * With neither `create` nor `destroy`, items of up to 8 KiB come from slabs of the pool's own: 64 KiB
+ * each, blocks side by side with no header, in address order. A slab goes back to the system when none
+ * of its blocks is out or idle, at the latest at the next cycle. (After J. Bonwick, "The slab
+ * allocator", USENIX Summer 1994.)
+ */
 struct pwise_options {
     const char *name;  /* shown in statistics; copied, at most 47 bytes; NULL: "pool" */
     size_t item_size;  /* bytes of one item; 0: unknown, then `create` is what makes items */
     size_t item_align; /* bytes, a power of two; 0: that of max_align_t. Without `create` only. */
     void *(*create)(void *context);             /* a fresh item; NULL: failed, errno is kept */
-    void (*destroy)(void *item, void *context); /* NULL: free() */
+    /* NULL: with `create`, free(); without, the block goes back to the pool's slabs. Given without
+     * `create`, it must free() the item, which then is a block of its own. */
+    void (*destroy)(void *item, void *context);
     void (*reset)(void *item, void *context);   /* before a used item is handed out; NULL: none */
     /* Bytes the item retains now; NULL: item_size. Must say at get and destroy what it said at put.
      * It costs two updates of a shared counter a pair, and makes max_idle_bytes exact. */
@@ -148,7 +157,8 @@ void pwise_pool_destroy(pwise_pool *pool);
 void *pwise_get(pwise_pool *pool);
 
 /*
- * Gives `item` to the pool, which owns it from then on. NULL does nothing. Leaves errno alone.
+ * Gives `item` to the pool, which owns it from then on: one that a get of this pool gave, unless the
+ * pool has neither `create` nor `item_size`. NULL does nothing. Leaves errno alone.
  * Any thread. Usually neither blocks nor allocates; may do both when the CPU's cache is full.
  */
 void pwise_put(pwise_pool *pool, void *item);
@@ -212,6 +222,7 @@ struct pwise_stats {
     double pair_ns;           /* cost of one get and put on this machine, measured once */
     int64_t saved_ns;         /* hits x (create + destroy) - gets x pair: what the pool has saved */
     uint64_t since_ns;        /* CLOCK_MONOTONIC when the pool was made */
+    uint64_t slab_bytes;      /* what the pool's slabs take from the system, used or not */
 };
 
 /*

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the items of a pool without callbacks come from: slabs of equal blocks, side by side, with
+ * no header each. Any thread; takes the slabs' own lock, which comes after the depot's.
+ */
+#pragma once
+
+#include "pool_internal.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Decides by the pool's options whether it has slabs: not with `create`, nor with `destroy`, which
+ * could not know how to give a block back; not for items so large that packing them gains nothing;
+ * and not under a memory checker, which sees more in blocks of malloc. */
+void slabs_init(struct pool *pool);
+
+static inline bool slabs_used(const struct pool *pool)
+{
+    return pool->slabs.stride != 0;
+}
+
+/* A zeroed block, of the lowest address that is free in the slab in use; NULL + ENOMEM. */
+void *slabs_take(struct pool *pool);
+void slabs_give(struct pool *pool, void *block);
+
+/* Gives the slabs without used blocks back to the system. */
+void slabs_trim(struct pool *pool);
+
+/* Bytes of the slabs that have been touched. */
+size_t slabs_bytes(struct pool *pool);
+
+/* All of it, with the pool: nobody uses a block any more. */
+void slabs_done(struct pool *pool);
+
+#pragma GCC visibility pop
