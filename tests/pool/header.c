@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Property: the public headers compile alone, as C11. */
+#include <poolwise/buffer.h>
 #include <poolwise/pool_inline.h>
 
 int main(void)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Property: the public headers compile alone as C++17, and their functions link.
 #include <poolwise/pool_inline.h>
+#include <poolwise/poolwise.hpp>
 
 int main()
 {
