@@ -18,7 +18,11 @@
 #define MAX_BYTES_DEFAULT      ((size_t)64 << 10)
 #define MAX_IDLE_BYTES_DEFAULT ((size_t)64 << 20)
 #define PER_CPU_ITEMS_DEFAULT  64u
-#define SAMPLE_EVERY           16u /* uses, on average; at first 1, 2, 4, ... */
+/* Uses from one sample to the next, on average; at first 8 times 1, 8 times 2, 4, ... A sample costs
+ * some 40 ns, most of it for the branch that nothing could foresee. */
+#define SAMPLE_EVERY           128u
+#define SAMPLES_AT_INTERVAL    8u
+#define SAMPLES_HELD           15u /* by a header, before they go to the learner */
 
 struct header {
     struct pwise_buffer buffer; /* first: users have its address */
@@ -28,8 +32,14 @@ struct header {
     uint32_t uses_left; /* puts until one is a sample, that one included */
     uint32_t interval;  /* mean uses from one sample to the next: what a sample stands for */
     uint32_t random;
-    uint32_t strikes;
+    uint16_t strikes;
+    uint16_t samples_taken; /* until interval is SAMPLE_EVERY */
+    /* Classes of samples that the learner has not seen: its counters are shared, and cost more than
+     * all the rest of a put. All stand for SAMPLE_EVERY uses. */
+    uint8_t samples[SAMPLES_HELD];
+    uint8_t sample_count;
 };
+_Static_assert(sizeof(struct header) == 64, "a header is one cache line");
 
 struct pwise_buffer_pool {
     /* Constant. */
@@ -79,6 +89,14 @@ static void header_destroy(void *item, void *context)
     free(header);
 }
 
+/* With a checker that watches: before a used header is handed out. */
+static void header_show(void *item, void *context)
+{
+    struct header *header = item;
+    checkers_show(header->buffer.data, header->buffer.capacity);
+    header->buffer.data[0] = '\0';
+}
+
 static void pool_is_freed(void *context)
 {
     memory_give(context);
@@ -111,6 +129,7 @@ pwise_buffer_pool *pwise_buffer_pool_create(const struct pwise_buffer_pool_optio
         .item_size = sizeof(struct header),
         .create = header_create,
         .destroy = header_destroy,
+        .reset = pool->watched ? header_show : NULL,
         .context = pool,
         .per_cpu_items = options->per_cpu_items ? options->per_cpu_items : PER_CPU_ITEMS_DEFAULT,
         .flags = options->flags,
@@ -133,23 +152,43 @@ __attribute__((aligned(64))) struct pwise_buffer *pwise_buffer_pool_get(pwise_bu
 {
     if (unlikely(!pool))
         misuse("poolwise: pwise_buffer_pool_get: the pool is NULL\n");
-    struct header *header = pwise_get_inline(pool->headers);
-    if (unlikely(pool->watched) && header) {
-        checkers_show(header->buffer.data, header->buffer.capacity);
-        header->buffer.data[0] = '\0';
-    }
-    return (struct pwise_buffer *)header;
+    return pwise_get_inline(pool->headers);
 }
 
 /* The next sample is some 1 to 2 * interval - 1 uses away: a load's rhythm must not hide a part of
  * it. */
 static void draw_next_sample(struct header *header)
 {
-    if (header->interval < SAMPLE_EVERY)
+    if (header->interval < SAMPLE_EVERY && ++header->samples_taken % SAMPLES_AT_INTERVAL == 0)
         header->interval *= 2;
     header->random = header->random * 1664525u + 1013904223u;
     header->uses_left =
         1 + (uint32_t)(((uint64_t)header->random * (2 * header->interval - 1)) >> 32);
+}
+
+static void hand_in_samples(pwise_buffer_pool *pool, struct header *header)
+{
+    for (unsigned i = 0; i < header->sample_count; i++) {
+        size_t bytes = class_bytes(header->samples[i]);
+        if (bytes > pool->max_bytes)
+            bytes = pool->max_bytes;
+        learner_note(&pool->learner, bytes, SAMPLE_EVERY);
+    }
+    header->sample_count = 0;
+}
+
+/* This use is a sample, of a buffer that stays. */
+static __attribute__((noinline)) void note_sample(pwise_buffer_pool *pool, struct header *header,
+                                                  size_t used)
+{
+    if (used != 0 && header->interval < SAMPLE_EVERY) {
+        learner_note(&pool->learner, used + 1, header->interval);
+    } else if (used != 0) {
+        header->samples[header->sample_count++] = (uint8_t)class_of(used + 1);
+        if (header->sample_count == SAMPLES_HELD)
+            hand_in_samples(pool, header);
+    }
+    draw_next_sample(header);
 }
 
 /* Counts the capacity that the header has now. False: over the pool's bound. */
@@ -206,6 +245,7 @@ static __attribute__((noinline)) void put_slow(pwise_buffer_pool *pool, struct h
     bool used_well = is_empty || adaptive_use_is_good(header->buffer.capacity, used);
     bool stays = header->buffer.capacity != 0 && keeps(pool, header, used_well, &cause);
     if (!stays) {
+        hand_in_samples(pool, header);
         /* No later use of it can be a sample: this one stands for itself. */
         if (used != 0)
             learner_note(&pool->learner, used + 1, 1);
@@ -213,11 +253,8 @@ static __attribute__((noinline)) void put_slow(pwise_buffer_pool *pool, struct h
         errno = saved_errno;
         return;
     }
-    if (header->uses_left-- <= 1) {
-        if (used != 0)
-            learner_note(&pool->learner, used + 1, header->interval);
-        draw_next_sample(header);
-    }
+    if (header->uses_left-- <= 1)
+        note_sample(pool, header, used);
     pwise_buffer_reset(&header->buffer);
     if (pool->watched)
         checkers_hide(header->buffer.data, header->buffer.capacity);
@@ -234,13 +271,15 @@ __attribute__((aligned(64))) void pwise_buffer_pool_put(pwise_buffer_pool *pool,
         return;
     struct header *header = (struct header *)buffer;
     size_t capacity = buffer->capacity;
-    if (unlikely(capacity != header->noted_bytes || header->uses_left <= 1 || pool->watched ||
+    if (unlikely(capacity != header->noted_bytes || capacity == 0 || pool->watched ||
                  !adaptive_use_is_good(capacity, buffer->length))) {
         put_slow(pool, header);
         return;
     }
-    header->uses_left--;
-    header->strikes = 0;
+    if (unlikely(--header->uses_left == 0))
+        note_sample(pool, header, buffer->length);
+    if (unlikely(header->strikes != 0))
+        header->strikes = 0;
     buffer->length = 0;
     buffer->data[0] = '\0';
     pwise_put_inline(pool->headers, header);

@@ -3,8 +3,8 @@
 
 #include "adaptive.h"
 
-#define DECIDE_EVERY         64u   /* uses; at first after 1, 2, 4, ... */
-#define WINDOW               4096u /* uses after which all counts are halved */
+#define DECIDE_EVERY         4096u  /* uses; at first after 1, 2, 4, ... */
+#define WINDOW               65536u /* uses after which all counts are halved */
 
 /* A mode that makes up a twentieth of the uses must not fall to the noise of sampling: hence not
  * 95 % but 31/32. */
@@ -41,8 +41,8 @@ static void halve(struct learner *learner, const uint32_t counts[LEARN_CLASSES])
                                       memory_order_relaxed);
 }
 
-/* The smallest class that fits 31 of 32 uses, as far as half of the uses would fill a quarter of it
- * or it is too small to be struck. */
+/* The smallest class that fits 31 of 32 uses, as far as three uses in eight fill a quarter of it, or
+ * it is too small to be struck. Not one in two: of two modes alike neither must win by chance. */
 static unsigned choose(const uint32_t counts[LEARN_CLASSES], uint32_t total)
 {
     uint32_t below[LEARN_CLASSES + 1]; /* below[i]: uses in classes under i */
@@ -54,7 +54,7 @@ static unsigned choose(const uint32_t counts[LEARN_CLASSES], uint32_t total)
         index++;
     while (index >= CLASSES_TO_A_QUARTER &&
            class_bytes(LEARN_LEAST_CLASS + index) > ADAPTIVE_FREE_BYTES &&
-           below[index - CLASSES_TO_A_QUARTER + 1] > total / 2)
+           (uint64_t)below[index - CLASSES_TO_A_QUARTER + 1] * 8 > (uint64_t)total * 5)
         index--;
     return LEARN_LEAST_CLASS + index;
 }

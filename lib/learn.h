@@ -4,8 +4,8 @@
  *
  * A histogram of used bytes over the classes of classes.h, which forgets by halving. The answer is
  * a percentile by size, not the most frequent class: of two equally frequent sizes the larger one
- * is what fresh buffers must hold. It costs a few hundred nanoseconds for 64 uses, of which some
- * four are looked at; the fast path does not come here.
+ * is what fresh buffers must hold. Its counters are shared and dear, so it is told of samples
+ * only, and of those in batches.
  */
 #pragma once
 

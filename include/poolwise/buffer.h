@@ -142,9 +142,9 @@ static inline char *pwise_buffer_detach(struct pwise_buffer *buffer, size_t *ret
  *
  * What counts as used is the length at put: do not reset a buffer before it is put, the pool does.
  *
- * Fresh buffers are as large as 31 of 32 recent uses needed; above 4 KiB only as far as at least
- * half of the uses fill a quarter of that, since the rest would be let go again at once. "Recent"
- * weighs the last few thousand uses; one use in 16 is looked at. Uses of length 0, and those that
+ * Fresh buffers are as large as 31 of 32 recent uses needed; above 4 KiB only as far as three in
+ * eight fill a quarter of that, since the rest would be let go again at once. "Recent"
+ * weighs the last fifty thousand uses or so; one use in 128 is looked at. Uses of length 0, and those that
  * outgrew max_capacity, teach nothing.
  *
  * A buffer that is put stays unless its capacity is over max_capacity, or the pool's buffers would

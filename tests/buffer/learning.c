@@ -56,7 +56,7 @@ static void learns_early(void)
 static size_t bimodal(size_t small, size_t large, uint32_t in_100)
 {
     pwise_buffer_pool *pool = fresh_pool();
-    for (int use = 0; use < 20000; use++)
+    for (int use = 0; use < 200000; use++)
         use_once(pool, random_below(100) < in_100 ? large : small);
     size_t capacity = fresh_capacity(pool);
     pwise_buffer_pool_destroy(pool);
@@ -80,7 +80,7 @@ static void rhythm(void)
 {
     for (int period = 2; period <= 16; period *= 2) {
         pwise_buffer_pool *pool = fresh_pool();
-        for (int use = 0; use < 20000; use++)
+        for (int use = 0; use < 200000; use++)
             use_once(pool, use % period == 0 ? 2000 : 100);
         CHECK_INT(fresh_capacity(pool), ==, 2048);
         pwise_buffer_pool_destroy(pool);
@@ -92,7 +92,7 @@ static void shifting(void)
     pwise_buffer_pool *pool = fresh_pool();
     static const size_t lengths[] = {100, 12000, 50, 900};
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-        for (int use = 0; use < 30000; use++)
+        for (int use = 0; use < 500000; use++)
             use_once(pool, lengths[i]);
         size_t capacity = fresh_capacity(pool);
         CHECK_INT(capacity, >, lengths[i]);
