@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "adaptive.h"
 #include "debug.h"
 #include "memory.h"
 #include "pool_internal.h"
@@ -38,6 +39,24 @@ bool checkers_watch(void)
         return true;
 #endif
     return __asan_poison_memory_region != NULL;
+}
+
+void checkers_hide(void *memory, size_t bytes)
+{
+    if (__asan_poison_memory_region)
+        __asan_poison_memory_region(memory, bytes);
+#if HAVE_VALGRIND
+    VALGRIND_MAKE_MEM_NOACCESS(memory, bytes);
+#endif
+}
+
+void checkers_show(void *memory, size_t bytes)
+{
+    if (__asan_unpoison_memory_region)
+        __asan_unpoison_memory_region(memory, bytes);
+#if HAVE_VALGRIND
+    VALGRIND_MAKE_MEM_UNDEFINED(memory, bytes);
+#endif
 }
 
 /* Bytes that are known to belong to the item and to nobody else while it is idle. */
@@ -194,6 +213,8 @@ void item_destroy(struct pool *pool, void *item, enum destroy_cause cause)
         atomic_fetch_sub_explicit(&pool->sized_bytes,
                                   pool->options.size_of(item, pool->options.context),
                                   memory_order_relaxed);
+    if (pool->strikes)
+        strikes_forget(pool->strikes, item);
     destroy_counted(pool, item, cause);
     pool_unreference(pool);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adaptive.h"
 #include "debug.h"
 #include "depot.h"
 #include "magazine.h"
@@ -17,7 +18,7 @@
 #include "rseq.h"
 #include "slab.h"
 
-#define KNOWN_FLAGS           (PWISE_NO_STEAL | PWISE_DEBUG)
+#define KNOWN_FLAGS           (PWISE_NO_STEAL | PWISE_DEBUG | PWISE_ADAPTIVE)
 #define PER_CPU_ITEMS_LIMIT   65534u
 #define PER_CPU_ITEMS_LEAST   4u
 #define PER_CPU_ITEMS_MOST    128u
@@ -65,7 +66,9 @@ static int check_options(const struct pwise_options *options)
     if ((align & (align - 1)) != 0 || align > PTRDIFF_MAX || options->item_size > PTRDIFF_MAX ||
         options->per_cpu_items > PER_CPU_ITEMS_LIMIT || (options->flags & ~KNOWN_FLAGS))
         return -EINVAL;
-    return 0;
+    if (options->flags & PWISE_ADAPTIVE)
+        return options->size_of ? 0 : -EINVAL;
+    return options->used_of ? -EINVAL : 0;
 }
 
 static long online_cpus(void)
@@ -123,7 +126,11 @@ static struct pool *state_make(struct pwise_pool *handle, const struct pwise_opt
         return NULL;
     size_t slots = slot_count + GUARD_SLOTS;
     struct slot *first = memory_take(slots * sizeof(struct slot), CACHE_LINE_BYTES);
-    if (!first) {
+    if (options->flags & PWISE_ADAPTIVE)
+        pool->strikes = strikes_create();
+    if (!first || ((options->flags & PWISE_ADAPTIVE) && !pool->strikes)) {
+        strikes_destroy(pool->strikes);
+        memory_give(first);
         memory_give(pool);
         return NULL;
     }
@@ -140,6 +147,7 @@ static struct pool *state_make(struct pwise_pool *handle, const struct pwise_opt
     pool->options.name = pool->name;
     size_caches(pool);
     if (debug_wanted(options->flags) && debug_pool_make(pool) != 0) {
+        strikes_destroy(pool->strikes);
         memory_give(first);
         memory_give(pool);
         errno = ENOMEM;
@@ -194,7 +202,9 @@ static struct pool *pool_state(struct pwise_pool *handle)
     return state;
 }
 
-pwise_pool *pwise_pool_create(const struct pwise_options *options)
+pwise_pool *pool_create_inside(const struct pwise_options *options,
+                               const _Atomic size_t *retained_bytes, void (*on_free)(void *context),
+                               void *context)
 {
     static const struct pwise_options defaults;
     struct pwise_pool *handle = memory_take(sizeof(*handle), _Alignof(struct pwise_pool));
@@ -208,10 +218,18 @@ pwise_pool *pwise_pool_create(const struct pwise_options *options)
     }
     handle->options.name = pool->name;
     pool->owns_handle = true;
+    pool->retained_bytes = retained_bytes;
+    pool->on_free = on_free;
+    pool->on_free_context = context;
     registry_lock();
     publish_locked(handle, pool);
     registry_unlock();
     return handle;
+}
+
+pwise_pool *pwise_pool_create(const struct pwise_options *options)
+{
+    return pool_create_inside(options, NULL, NULL, NULL);
 }
 
 void pool_free(struct pool *pool)
@@ -229,6 +247,9 @@ void pool_free(struct pool *pool)
     slabs_done(pool);
     if (pool->hooked)
         pool_mark_gone(pool);
+    void (*on_free)(void *context) = pool->on_free;
+    void *on_free_context = pool->on_free_context;
+    strikes_destroy(pool->strikes);
     memory_give(pool->slots - GUARD_SLOTS);
     memory_give(pool);
     if (owns_handle && !watched)
@@ -236,6 +257,8 @@ void pool_free(struct pool *pool)
     else if (published)
         __atomic_store_n(&handle->state_, (void *)(watched ? &state_gone_watched : &state_gone),
                          __ATOMIC_RELEASE);
+    if (on_free)
+        on_free(on_free_context);
 }
 
 void pool_reference(struct pool *pool)
@@ -357,6 +380,14 @@ __attribute__((aligned(64))) void *pwise_get(pwise_pool *handle)
     return get_general(handle, __builtin_return_address(0));
 }
 
+/* Whether the adaptive rule lets the item stay. */
+static bool item_is_used(struct pool *pool, const void *item, size_t bytes)
+{
+    const struct pwise_options *options = &pool->options;
+    size_t used = options->used_of ? options->used_of(item, options->context) : 0;
+    return strikes_note(pool->strikes, item, bytes, used, options->used_of);
+}
+
 /* Whether an item may become idle; destroys it if not. */
 static bool admit(struct pool *pool, void *item)
 {
@@ -368,6 +399,7 @@ static bool admit(struct pool *pool, void *item)
         idle_bytes =
             atomic_fetch_add_explicit(&pool->sized_bytes, bytes, memory_order_relaxed) + bytes;
     }
+    bool used = !pool->strikes || item_is_used(pool, item, bytes);
     if (pool->debug)
         debug_hide(pool, item);
     item_mark_idle(pool, item);
@@ -376,11 +408,24 @@ static bool admit(struct pool *pool, void *item)
         cause = DESTROY_OVERSIZE;
     else if (idle_bytes > pool->max_idle_bytes)
         cause = DESTROY_BOUND;
+    else if (!used)
+        cause = DESTROY_UNUSED;
     else
         return true;
     atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
     item_destroy(pool, item, cause);
     return false;
+}
+
+void pool_discard(struct pwise_pool *handle, void *item, enum destroy_cause cause)
+{
+    struct pool *pool = handle_state(handle);
+    atomic_fetch_add_explicit(&pool->direct_puts, 1, memory_order_relaxed);
+    if (pool->debug)
+        debug_put(pool, item, __builtin_return_address(0));
+    if (pool->hooked)
+        item_mark_idle(pool, item);
+    item_destroy(pool, item, cause);
 }
 
 static __attribute__((noinline)) void put_slow(struct pwise_pool *handle, void *item)

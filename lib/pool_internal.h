@@ -123,6 +123,7 @@ enum destroy_cause {
     DESTROY_BOUND,
     DESTROY_RECLAIM,
     DESTROY_PRESSURE,
+    DESTROY_UNUSED,
     DESTROY_CAUSES,
 };
 
@@ -141,6 +142,10 @@ struct pool {
     struct pwise_pool *handle; /* the user's */
     bool owns_handle;          /* it came from pwise_pool_create: it is freed with the state */
     uint64_t since_ns;
+    struct strikes *strikes;              /* with PWISE_ADAPTIVE: adaptive.h; else NULL */
+    const _Atomic size_t *retained_bytes; /* of pool_create_inside, or NULL, as the next two */
+    void (*on_free)(void *context);
+    void *on_free_context;
 
     _Alignas(CACHE_LINE_BYTES) struct depot depot;
     struct slabs slabs;
@@ -182,6 +187,13 @@ extern const struct magazine magazine_closed; /* the same, in the cells of a clo
 /* pool.c */
 struct pool *pool_of_const(const struct pwise_pool *handle); /* NULL: not used yet, or gone */
 _Noreturn void misuse(const char *message);                  /* one line, then abort */
+/* A pool inside of something else. *retained_bytes, unless NULL, is what stats say is idle; on_free
+ * is called last of all when the pool is freed. */
+pwise_pool *pool_create_inside(const struct pwise_options *options,
+                               const _Atomic size_t *retained_bytes, void (*on_free)(void *context),
+                               void *context);
+/* In place of a put: the item, which a get gave, is destroyed. Any thread. */
+void pool_discard(struct pwise_pool *handle, void *item, enum destroy_cause cause);
 void pool_reference(struct pool *pool);
 void pool_unreference(struct pool *pool); /* may free it */
 
@@ -198,6 +210,8 @@ void item_destroy_orphan(const struct pwise_options *options, void *item); /* it
 /* For the memory checkers: every item that is put is marked idle before anything else happens to
  * it. */
 bool checkers_watch(void);
+void checkers_hide(void *memory, size_t bytes); /* until shown, no access is valid */
+void checkers_show(void *memory, size_t bytes); /* valid to write; contents undefined */
 void item_mark_made(struct pool *pool, void *item);
 void item_mark_idle(struct pool *pool, void *item);
 void item_mark_used(struct pool *pool, void *item);

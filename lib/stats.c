@@ -110,9 +110,11 @@ static void fill(struct pool *pool, struct pwise_stats *stats)
         .destroys_pressure = read_count(&pool->destroys[DESTROY_PRESSURE]),
         .steals = read_count(&pool->steals),
         .idle_items = tally.items,
-        .idle_bytes = pool->options.size_of
-                          ? atomic_load_explicit(&pool->sized_bytes, memory_order_relaxed)
-                          : tally.items * pool->options.item_size,
+        .destroys_unused = read_count(&pool->destroys[DESTROY_UNUSED]),
+        .idle_bytes =
+            pool->retained_bytes ? atomic_load_explicit(pool->retained_bytes, memory_order_relaxed)
+            : pool->options.size_of ? atomic_load_explicit(&pool->sized_bytes, memory_order_relaxed)
+                                    : tally.items * pool->options.item_size,
         .create_ns_mean = mean(&pool->create_ns_sum, &pool->create_samples),
         .destroy_ns_mean = mean(&pool->destroy_ns_sum, &pool->destroy_samples),
         .pair_ns = measured_pair_ns,

@@ -63,7 +63,15 @@ typedef struct pwise_pool pwise_pool;
 #define PWISE_NO_STEAL (1u << 0)
 
 /* Debug mode: misuse of this pool aborts with a line that names it; see the end of this header. */
-#define PWISE_DEBUG (1u << 1)
+#define PWISE_DEBUG    (1u << 1)
+
+/* Keep a large item only while it is being used; wants size_of. An item of more than 4 KiB gets a
+ * strike at each put after which less than a quarter of it was used, and goes at the fourth in a row.
+ * `used_of` says how much was used. Without it there are only sizes to go by: then an item counts
+ * as unused that is more than four times as large as the running mean of what is put (the last 64
+ * or so). Strikes of 512 items are remembered for each pool; where there is no room for another,
+ * that item goes at its first. */
+#define PWISE_ADAPTIVE (1u << 2)
 
 /*
  * Zero means the default, field by field. The library calls the callbacks with no lock held.
@@ -77,11 +85,11 @@ struct pwise_options {
     const char *name;  /* shown in statistics; copied, at most 47 bytes; NULL: "pool" */
     size_t item_size;  /* bytes of one item; 0: unknown, then `create` is what makes items */
     size_t item_align; /* bytes, a power of two; 0: that of max_align_t. Without `create` only. */
-    void *(*create)(void *context);             /* a fresh item; NULL: failed, errno is kept */
+    void *(*create)(void *context); /* a fresh item; NULL: failed, errno is kept */
     /* NULL: with `create`, free(); without, the block goes back to the pool's slabs. Given without
      * `create`, it must free() the item, which then is a block of its own. */
     void (*destroy)(void *item, void *context);
-    void (*reset)(void *item, void *context);   /* before a used item is handed out; NULL: none */
+    void (*reset)(void *item, void *context); /* before a used item is handed out; NULL: none */
     /* Bytes the item retains now; NULL: item_size. Must say at get and destroy what it said at put.
      * It costs two updates of a shared counter a pair, and makes max_idle_bytes exact. */
     size_t (*size_of)(const void *item, void *context);
@@ -90,7 +98,9 @@ struct pwise_options {
     size_t max_idle_bytes;  /* bytes of all idle items; 0: 64 MiB, or 8 items where that is more */
     unsigned per_cpu_items; /* items idle in one CPU's cache, at most 65534; 0: what fits in 256
                                KiB, at least 4, at most 128 */
-    unsigned flags;         /* PWISE_NO_STEAL, PWISE_DEBUG */
+    unsigned flags;         /* PWISE_NO_STEAL, PWISE_DEBUG, PWISE_ADAPTIVE */
+    /* With PWISE_ADAPTIVE: bytes of the item that its last user has used; called at put, first. */
+    size_t (*used_of)(const void *item, void *context);
 };
 
 struct pwise_pool {
@@ -131,8 +141,8 @@ struct pwise_pool {
 /*
  * Makes a pool. `options` is copied; NULL means all defaults, a pool that hands back what is put.
  * Returns the pool, owned by the caller until pwise_pool_destroy; NULL with errno
- *   EINVAL  item_align not a power of two, item_size over PTRDIFF_MAX, per_cpu_items over 65534, or a
- *           flag that is not known;
+ *   EINVAL  item_align not a power of two, item_size over PTRDIFF_MAX, per_cpu_items over 65534, a
+ *           flag that is not known, PWISE_ADAPTIVE without size_of, or used_of without PWISE_ADAPTIVE;
  *   ENOMEM  no memory.
  * Any thread. Allocates; does not block but for memory.
  */
@@ -162,6 +172,62 @@ void *pwise_get(pwise_pool *pool);
  * Any thread. Usually neither blocks nor allocates; may do both when the CPU's cache is full.
  */
 void pwise_put(pwise_pool *pool, void *item);
+
+#ifdef __GNUC__
+/*
+ * The recommended use: an item that is put back when the scope ends, whichever way it does, so that
+ * no put is forgotten and none is done twice.
+ *     PWISE_SCOPED(pool, item);          declares void *const item
+ *     PWISE_SCOPED(pool, type, item);    declares type *const item
+ *     if (!item)                         as pwise_get: errno says why
+ *         return -errno;
+ * PWISE_SCOPED_KEEP(item) is the item, which from there on is the caller's as if got by pwise_get.
+ * Not for the body of an `if` without braces. (C11 and C++17 with the GNU extensions.)
+ */
+#define PWISE_SCOPED(...)                                                                          \
+    PWISE_SCOPED_PICK_(__VA_ARGS__, PWISE_SCOPED_TYPED_, PWISE_SCOPED_VOID_, 0)(__VA_ARGS__)
+#ifdef __cplusplus
+#define PWISE_SCOPED_KEEP(name)                                                                    \
+    (static_cast<decltype(true ? name : nullptr)>(pwise_scope_keep_(&pwise_scope_of_##name)))
+#else
+#define PWISE_SCOPED_KEEP(name) pwise_scope_keep_(&pwise_scope_of_##name)
+#endif
+
+#define PWISE_SCOPED_PICK_(pool, type, name, picked, ...) picked
+#define PWISE_SCOPED_VOID_(pool, name)                    PWISE_SCOPED_TYPED_(pool, void, name)
+#ifdef __cplusplus
+#define PWISE_SCOPED_CAST_(type, item) static_cast<type *>(item)
+#else
+#define PWISE_SCOPED_CAST_(type, item) (item)
+#endif
+#define PWISE_SCOPED_TYPED_(pool, type, name)                                                      \
+    __attribute__((cleanup(pwise_scope_end_))) struct pwise_scope_ pwise_scope_of_##name =         \
+        pwise_scope_begin_(pool);                                                                  \
+    type *const name = PWISE_SCOPED_CAST_(type, pwise_scope_of_##name.item)
+
+struct pwise_scope_ {
+    pwise_pool *pool;
+    void *item;
+};
+
+static inline struct pwise_scope_ pwise_scope_begin_(pwise_pool *pool)
+{
+    struct pwise_scope_ scope = {pool, pwise_get(pool)};
+    return scope;
+}
+
+static inline void pwise_scope_end_(struct pwise_scope_ *scope)
+{
+    pwise_put(scope->pool, scope->item);
+}
+
+static inline void *pwise_scope_keep_(struct pwise_scope_ *scope)
+{
+    void *item = scope->item;
+    scope->item = NULL;
+    return item;
+}
+#endif
 
 /*
  * Hands out up to `count` items into ret_items[0..], as pwise_get would one by one, in fewer steps.
@@ -223,6 +289,7 @@ struct pwise_stats {
     int64_t saved_ns;         /* hits x (create + destroy) - gets x pair: what the pool has saved */
     uint64_t since_ns;        /* CLOCK_MONOTONIC when the pool was made */
     uint64_t slab_bytes;      /* what the pool's slabs take from the system, used or not */
+    uint64_t destroys_unused; /* at put: large and not being used (PWISE_ADAPTIVE) */
 };
 
 /*
@@ -292,7 +359,7 @@ int pwise_debug_each_out(pwise_pool *pool,
 #ifndef PWISE_NO_INLINE
 #include "poolwise/sections.h"
 #if PWISE_HAVE_SECTIONS
-#include "poolwise/pool_inline.h"
+#include "poolwise/pool.h"
 #endif
 #endif
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Property: the public headers compile alone, as C11. */
-#include <poolwise/pool.h>
+#include <poolwise/buffer.h>
 
 int main(void)
 {

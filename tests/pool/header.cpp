@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Property: the public headers compile alone as C++17, and their functions link.
-#include <poolwise/pool.h>
+#include <poolwise/poolwise.hpp>
 
 int main()
 {
