@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "account.h"
 #include "adaptive.h"
 #include "debug.h"
 #include "memory.h"
@@ -143,9 +144,7 @@ void *item_create(struct pool *pool)
     if (sampled(number)) {
         uint64_t start_ns = clock_ns();
         item = create_raw(pool);
-        atomic_fetch_add_explicit(&pool->create_ns_sum, clock_ns() - start_ns,
-                                  memory_order_relaxed);
-        atomic_fetch_add_explicit(&pool->create_samples, 1, memory_order_relaxed);
+        cost_note(&pool->create_cost, start_ns);
     } else {
         item = create_raw(pool);
     }
@@ -180,8 +179,7 @@ static void destroy_counted(struct pool *pool, void *item, enum destroy_cause ca
     }
     uint64_t start_ns = clock_ns();
     destroy_raw(pool, item);
-    atomic_fetch_add_explicit(&pool->destroy_ns_sum, clock_ns() - start_ns, memory_order_relaxed);
-    atomic_fetch_add_explicit(&pool->destroy_samples, 1, memory_order_relaxed);
+    cost_note(&pool->destroy_cost, start_ns);
 }
 
 /* The item becomes the destroyer's: accessible, and no longer one of the pool's. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "adaptive.h"
 #include "debug.h"
 #include "depot.h"
@@ -113,7 +114,8 @@ static void size_caches(struct pool *pool)
     pool->magazines_max = max_items / pool->magazine_capacity;
 }
 
-static struct pool *state_make(struct pwise_pool *handle, const struct pwise_options *options)
+static struct pool *state_make(struct pwise_pool *handle, const struct pwise_options *options,
+                               bool watched)
 {
     int error = check_options(options);
     if (error) {
@@ -146,7 +148,8 @@ static struct pool *state_make(struct pwise_pool *handle, const struct pwise_opt
     memcpy(pool->name, name, length < POOL_NAME_BYTES ? length : POOL_NAME_BYTES - 1);
     pool->options.name = pool->name;
     size_caches(pool);
-    if (debug_wanted(options->flags) && debug_pool_make(pool) != 0) {
+    pool->unwatched = !watched;
+    if (watched && debug_wanted(options->flags) && debug_pool_make(pool) != 0) {
         strikes_destroy(pool->strikes);
         memory_give(first);
         memory_give(pool);
@@ -155,8 +158,8 @@ static struct pool *state_make(struct pwise_pool *handle, const struct pwise_opt
     }
     pool->hooked = pool->debug || options->reset || options->size_of || options->max_item_bytes ||
                    (checkers_watch() && options->item_size);
-    pool->since_ns = clock_ns();
     depot_init(&pool->depot);
+    account_start(pool);
     slabs_init(pool);
     atomic_init(&pool->references, POOL_OPEN);
     if (pool->hooked)
@@ -181,7 +184,7 @@ static struct pool *pool_state(struct pwise_pool *handle)
 {
     void *state = handle_state(handle);
     if (unlikely(!state)) {
-        struct pool *made = state_make(handle, &handle->options);
+        struct pool *made = state_make(handle, &handle->options, true);
         if (!made)
             return NULL;
         registry_lock();
@@ -202,16 +205,16 @@ static struct pool *pool_state(struct pwise_pool *handle)
     return state;
 }
 
-pwise_pool *pool_create_inside(const struct pwise_options *options,
-                               const _Atomic size_t *retained_bytes, void (*on_free)(void *context),
-                               void *context)
+static pwise_pool *create(const struct pwise_options *options, bool watched,
+                          const _Atomic size_t *retained_bytes, void (*on_free)(void *context),
+                          void *context)
 {
     static const struct pwise_options defaults;
     struct pwise_pool *handle = memory_take(sizeof(*handle), _Alignof(struct pwise_pool));
     if (!handle)
         return NULL;
     handle->options = options ? *options : defaults;
-    struct pool *pool = state_make(handle, &handle->options);
+    struct pool *pool = state_make(handle, &handle->options, watched);
     if (!pool) {
         memory_give(handle);
         return NULL;
@@ -229,7 +232,19 @@ pwise_pool *pool_create_inside(const struct pwise_options *options,
 
 pwise_pool *pwise_pool_create(const struct pwise_options *options)
 {
-    return pool_create_inside(options, NULL, NULL, NULL);
+    return create(options, true, NULL, NULL, NULL);
+}
+
+pwise_pool *pool_create_unwatched(const struct pwise_options *options)
+{
+    return create(options, false, NULL, NULL, NULL);
+}
+
+pwise_pool *pool_create_inside(const struct pwise_options *options,
+                               const _Atomic size_t *retained_bytes, void (*on_free)(void *context),
+                               void *context)
+{
+    return create(options, true, retained_bytes, on_free, context);
 }
 
 void pool_free(struct pool *pool)
@@ -290,6 +305,8 @@ void pwise_pool_destroy(pwise_pool *handle)
         debug_destroyed_twice(handle->options.name, __builtin_return_address(0));
     if (!pool || is_gone(pool))
         return;
+    if (!atomic_load_explicit(&pool->closed, memory_order_relaxed))
+        stats_tell_destroyed(pool);
     registry_lock();
     bool was_closed = atomic_exchange_explicit(&pool->closed, true, memory_order_seq_cst);
     registry_unlock();
@@ -314,6 +331,18 @@ void pwise_pool_destroy(pwise_pool *handle)
         pool_retire(pool);
 }
 
+static void reset(struct pool *pool, void *item)
+{
+    const struct pwise_options *options = &pool->options;
+    if (!account_sample()) {
+        options->reset(item, options->context);
+        return;
+    }
+    uint64_t start_ns = clock_ns();
+    options->reset(item, options->context);
+    cost_note(&pool->reset_cost, start_ns);
+}
+
 static void *hand_out(struct pool *pool, void *item, void *place)
 {
     if (pool->hooked) {
@@ -325,7 +354,7 @@ static void *hand_out(struct pool *pool, void *item, void *place)
                                       pool->options.size_of(item, pool->options.context),
                                       memory_order_relaxed);
         if (pool->options.reset)
-            pool->options.reset(item, pool->options.context);
+            reset(pool, item);
     }
     return item;
 }
@@ -396,6 +425,7 @@ static bool admit(struct pool *pool, void *item)
     size_t idle_bytes = 0;
     if (options->size_of) {
         bytes = options->size_of(item, options->context);
+        account_size(pool, bytes);
         idle_bytes =
             atomic_fetch_add_explicit(&pool->sized_bytes, bytes, memory_order_relaxed) + bytes;
     }

@@ -86,11 +86,23 @@ struct depot {
     int64_t noted_bytes; /* the stock's, as the reclaimer was last told */
     uint64_t gets_folded, puts_folded;
     uint64_t gets_shown, puts_shown; /* what stats said last, so that they do not run back */
-    bool closed_to_stock;            /* set when the pool closes: nothing enters any more */
+    uint64_t idle_noted_ns;          /* when idle_byte_seconds was brought up to date */
+    double idle_byte_seconds;
+    bool closed_to_stock; /* set when the pool closes: nothing enters any more */
     /* Written under the lock, read without: stock_count + victim_count. A hint: who reads 0 may
      * miss what is just being given. */
     _Atomic size_t filled_hint;
 };
+
+/* What one kind of operation takes, from samples; account.c. Any thread, relaxed. */
+#define COST_RECENT 15
+struct cost {
+    _Atomic uint64_t count, sum_ns;
+    _Atomic uint32_t recent_ns[COST_RECENT];
+};
+
+/* Of what is put, by the power of two that it fits into. */
+#define SIZE_CLASSES 48
 
 /* The memory of items that the pool makes itself; slab.c. */
 struct slabs {
@@ -132,6 +144,7 @@ struct pool {
     struct slot *slots;
     uint32_t magazine_capacity;
     bool spare_allowed;
+    bool unwatched;        /* one of the library's own, for measuring */
     bool hooked;           /* every call needs more than the section does */
     size_t magazines_max;  /* in_service never exceeds it */
     size_t item_bytes;     /* item_size, or what stands in for it */
@@ -141,7 +154,7 @@ struct pool {
     struct debug *debug;       /* NULL: not in debug mode; lib/debug.h */
     struct pwise_pool *handle; /* the user's */
     bool owns_handle;          /* it came from pwise_pool_create: it is freed with the state */
-    uint64_t since_ns;
+    uint64_t since_ns, since_cpu_ns;
     struct strikes *strikes;              /* with PWISE_ADAPTIVE: adaptive.h; else NULL */
     const _Atomic size_t *retained_bytes; /* of pool_create_inside, or NULL, as the next two */
     void (*on_free)(void *context);
@@ -159,8 +172,9 @@ struct pool {
     /* With size_of only: what idle items retain. Raised at put, lowered at get and destruction,
      * relaxed. */
     _Atomic size_t sized_bytes;
-    _Atomic uint64_t create_ns_sum, create_samples;
-    _Atomic uint64_t destroy_ns_sum, destroy_samples;
+    struct cost create_cost, destroy_cost, reset_cost;
+    _Atomic uint32_t block_pair_ns;           /* plus 1; 0: not measured yet */
+    _Atomic uint64_t put_sizes[SIZE_CLASSES]; /* with size_of only */
     _Atomic uint32_t steal_wait;    /* misses to let pass before the next attempt with a fence */
     _Atomic uint32_t steal_backoff; /* the next value of steal_wait */
 
@@ -194,6 +208,7 @@ pwise_pool *pool_create_inside(const struct pwise_options *options,
                                void *context);
 /* In place of a put: the item, which a get gave, is destroyed. Any thread. */
 void pool_discard(struct pwise_pool *handle, void *item, enum destroy_cause cause);
+pwise_pool *pool_create_unwatched(const struct pwise_options *options); /* never in debug mode */
 void pool_reference(struct pool *pool);
 void pool_unreference(struct pool *pool); /* may free it */
 
@@ -222,5 +237,7 @@ void pool_mark_gone(struct pool *pool);
 
 /* stats.c */
 uint64_t clock_ns(void);
+void stats_note_idle(struct pool *pool);      /* brings idle_byte_seconds up to date */
+void stats_tell_destroyed(struct pool *pool); /* while it is still open */
 
 #pragma GCC visibility pop

@@ -181,6 +181,7 @@ void reclaim_cycle(bool everything, enum destroy_cause cause)
     put_delayed();
     pthread_mutex_lock(&cycle_mutex);
     for (struct pool *pool = registry_first_pinned(); pool; pool = registry_next_pinned(pool)) {
+        stats_note_idle(pool);
         pool->harvest = (struct harvest){.loaded = NULL};
         gather(pool, &pool->harvest, MAGAZINE_EMPTY);
         fence = fence || pool->harvest.loaded;

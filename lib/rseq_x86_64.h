@@ -19,22 +19,22 @@ static inline struct magazine *section_take(struct slot *slots, struct slot **re
     struct slot *slot;
     PWISE_SECTION_INJECT_SCRATCH_
     __asm__ volatile(
-        PWISE_SECTION_BEGIN_("movq %[empty], %[magazine]\n\t", "[slot]") "movslq %%fs:(%[id_at]), "
-                                                                         "%[slot]"
-                                                                         "\n"
-                                                                         "\t" PWISE_SECTION_INJECT_(
-                                                                             0) "shlq $6, "
-                                                                                "%[slot]\n\t"
-                                                                                "addq %[slots], "
-                                                                                "%[slot]"
-                                                                                "\n"
-                                                                                "\t" PWISE_SECTION_INJECT_(
-                                                                                    3) "xchgq "
-                                                                                       "%[magazine]"
-                                                                                       ", "
-                                                                                       "(%[slot])"
-                                                                                       "\n\t" /* commit */
-                                                                                       "2:\n\t"
+        PWISE_SECTION_BEGIN_("movq %[empty], %[magazine]\n\t",
+                             "[slot]") "movslq %%fs:(%[id_at]), "
+                                       "%[slot]"
+                                       "\n"
+                                       "\t" PWISE_SECTION_INJECT_(0) "shlq $6, "
+                                                                     "%[slot]\n\t"
+                                                                     "addq %[slots], "
+                                                                     "%[slot]"
+                                                                     "\n"
+                                                                     "\t" PWISE_SECTION_INJECT_(
+                                                                         3) "xchgq "
+                                                                            "%[magazine]"
+                                                                            ", "
+                                                                            "(%[slot])"
+                                                                            "\n\t" /* commit */
+                                                                            "2:\n\t"
         : [magazine] "=&r"(magazine), [slot] "=&r"(slot)PWISE_SECTION_INJECT_OUTPUT_
         : [slots] "r"(slots), [id_at] "r"(rseq_id_offset), [cs] "r"(rseq_cs_offset),
           [empty] "r"(MAGAZINE_EMPTY)

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "account.h"
 #include "depot.h"
 #include "magazine.h"
 #include "reclaim.h"
@@ -164,11 +165,6 @@ static void *steal_spare(struct pool *pool, struct hand *hand)
     return NULL;
 }
 
-static uint64_t mean(uint64_t sum, uint64_t samples)
-{
-    return samples ? sum / samples : 0;
-}
-
 /* Exponential waits between fruitless or dear attempts; a pool whose creates cost less than a fence
  * never tries. */
 #define STEAL_BACKOFF_MAX 4096
@@ -179,9 +175,7 @@ static bool steal_pays(struct pool *pool)
 {
     if ((pool->options.flags & PWISE_NO_STEAL) || !pool->options.create)
         return false;
-    uint64_t create_ns = mean(atomic_load_explicit(&pool->create_ns_sum, memory_order_relaxed),
-                              atomic_load_explicit(&pool->create_samples, memory_order_relaxed));
-    if (create_ns <= atomic_load_explicit(&fence_ns, memory_order_relaxed))
+    if (cost_mean(&pool->create_cost) <= atomic_load_explicit(&fence_ns, memory_order_relaxed))
         return false;
     uint32_t wait = atomic_load_explicit(&pool->steal_wait, memory_order_relaxed);
     if (wait == 0)

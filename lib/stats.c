@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "account.h"
 #include "debug.h"
 #include "depot.h"
 #include "magazine.h"
@@ -53,40 +54,50 @@ static struct tally tally_pool(struct pool *pool)
     return tally;
 }
 
-static pthread_once_t pair_once = PTHREAD_ONCE_INIT;
-static double measured_pair_ns;
-
-/* The best of several short runs: what disturbs a run can only lengthen it. */
-static void measure_pair(void)
-{
-    static char item[64];
-    struct pwise_options options = {.name = "pair", .flags = PWISE_NO_STEAL};
-    pwise_pool *pool = pwise_pool_create(&options);
-    if (!pool)
-        return;
-    for (int run = 0; run < 8; run++) {
-        enum { PAIRS = 2000 };
-        pwise_put(pool, item);
-        uint64_t start_ns = clock_ns();
-        for (int i = 0; i < PAIRS; i++)
-            pwise_put(pool, pwise_get(pool));
-        double pair_ns = (double)(clock_ns() - start_ns) / PAIRS;
-        pwise_get(pool);
-        if (run == 0 || pair_ns < measured_pair_ns)
-            measured_pair_ns = pair_ns;
-    }
-    pwise_pool_destroy(pool);
-}
-
 static uint64_t read_count(_Atomic uint64_t *count)
 {
     return atomic_load_explicit(count, memory_order_relaxed);
 }
 
-static uint64_t mean(_Atomic uint64_t *sum, _Atomic uint64_t *samples)
+static uint64_t idle_bytes(const struct pool *pool, const struct tally *tally)
 {
-    uint64_t number = read_count(samples);
-    return number ? read_count(sum) / number : 0;
+    if (pool->retained_bytes)
+        return atomic_load_explicit(pool->retained_bytes, memory_order_relaxed);
+    if (pool->options.size_of)
+        return atomic_load_explicit(&pool->sized_bytes, memory_order_relaxed);
+    return tally->items * pool->options.item_size;
+}
+
+static double note_idle(struct pool *pool, uint64_t bytes)
+{
+    pthread_mutex_lock(&pool->depot.lock);
+    account_idle_locked(&pool->depot, bytes);
+    double byte_seconds = pool->depot.idle_byte_seconds;
+    pthread_mutex_unlock(&pool->depot.lock);
+    return byte_seconds;
+}
+
+void stats_note_idle(struct pool *pool)
+{
+    struct tally tally = tally_pool(pool);
+    note_idle(pool, idle_bytes(pool, &tally));
+}
+
+/* Written once under the registry's lock; the context first. */
+static void (*destroy_visit)(const pwise_pool *pool, const struct pwise_stats *stats,
+                             void *context);
+static void *destroy_context;
+
+int pwise_on_destroy(void (*visit)(const pwise_pool *pool, const struct pwise_stats *stats,
+                                   void *context),
+                     void *context)
+{
+    registry_lock();
+    __atomic_store_n(&destroy_context, context, __ATOMIC_RELAXED);
+    /* release: the context, for who finds the function */
+    __atomic_store_n(&destroy_visit, visit, __ATOMIC_RELEASE);
+    registry_unlock();
+    return 0;
 }
 
 static void fill(struct pool *pool, struct pwise_stats *stats)
@@ -111,28 +122,34 @@ static void fill(struct pool *pool, struct pwise_stats *stats)
         .steals = read_count(&pool->steals),
         .idle_items = tally.items,
         .destroys_unused = read_count(&pool->destroys[DESTROY_UNUSED]),
-        .idle_bytes =
-            pool->retained_bytes ? atomic_load_explicit(pool->retained_bytes, memory_order_relaxed)
-            : pool->options.size_of ? atomic_load_explicit(&pool->sized_bytes, memory_order_relaxed)
-                                    : tally.items * pool->options.item_size,
-        .create_ns_mean = mean(&pool->create_ns_sum, &pool->create_samples),
-        .destroy_ns_mean = mean(&pool->destroy_ns_sum, &pool->destroy_samples),
-        .pair_ns = measured_pair_ns,
+        .idle_bytes = idle_bytes(pool, &tally),
         .since_ns = pool->since_ns,
         .slab_bytes = slabs_bytes(pool),
     };
-    stats->saved_ns =
-        (int64_t)((double)stats->hits * (double)(stats->create_ns_mean + stats->destroy_ns_mean) -
-                  (double)stats->gets * stats->pair_ns);
+    stats->idle_byte_seconds = note_idle(pool, stats->idle_bytes);
+    account_fill(pool, stats);
+}
+
+void stats_tell_destroyed(struct pool *pool)
+{
+    void (*visit)(const pwise_pool *, const struct pwise_stats *, void *) =
+        __atomic_load_n(&destroy_visit, __ATOMIC_ACQUIRE);
+    if (!visit || pool->unwatched)
+        return;
+    struct pwise_stats stats;
+    fill(pool, &stats);
+    visit(pool->handle, &stats, __atomic_load_n(&destroy_context, __ATOMIC_RELAXED));
 }
 
 int pwise_pool_stats(const pwise_pool *handle, struct pwise_stats *ret_stats)
 {
     if (!handle || !ret_stats)
         return -EINVAL;
-    pthread_once(&pair_once, measure_pair);
     struct pool *pool = pool_of_const(handle);
-    struct pwise_stats stats = {.size = sizeof(stats), .name = handle->options.name};
+    struct pwise_stats stats = {.size = sizeof(stats),
+                                .name = handle->options.name,
+                                .verdict = "TAIL",
+                                .reason = "not used"};
     if (pool && atomic_load_explicit(&pool->closed, memory_order_relaxed))
         return -EINVAL;
     if (pool)
@@ -151,7 +168,6 @@ int pwise_each_pool(int (*visit)(const pwise_pool *pool, const struct pwise_stat
 {
     if (!visit)
         return -EINVAL;
-    pthread_once(&pair_once, measure_pair);
     struct pool *pool = registry_first_pinned();
     while (pool) {
         struct pwise_stats stats;

@@ -286,16 +286,34 @@ struct pwise_stats {
     uint64_t create_ns_mean;  /* mean cost of making an item, from samples */
     uint64_t destroy_ns_mean; /* mean cost of destroying one, from samples */
     double pair_ns;           /* cost of one get and put on this machine, measured once */
-    int64_t saved_ns;         /* hits x (create + destroy) - gets x pair: what the pool has saved */
+    int64_t saved_ns;         /* CPU time that the pool has saved, or lost; see below */
     uint64_t since_ns;        /* CLOCK_MONOTONIC when the pool was made */
     uint64_t slab_bytes;      /* what the pool's slabs take from the system, used or not */
     uint64_t destroys_unused; /* at put: large and not being used (PWISE_ADAPTIVE) */
+    uint64_t reset_ns_mean;   /* mean cost of a reset, from samples */
+    double idle_byte_seconds; /* idle bytes over time: what the pool has kept from others */
+    double saved_cpu_share; /* saved_ns as a share of the CPU time of the process since since_ns */
+    uint64_t cap_bytes;     /* the max_item_bytes that the verdict CAP asks for; else 0 */
+    const char *verdict;    /* "POOL", "TAIL", "LOSES" or "CAP"; a static string */
+    char reason[128];       /* one line with the number that decided */
 };
+
+/*
+ * The account. saved_ns = hits x (create + destroy - reset) - gets x pair - misses x miss, where the
+ * first two are medians of what this pool's callbacks took lately (for items that the pool makes
+ * itself: what a calloc and a free of that size take), and the pair and what a miss costs besides the
+ * create are measured on this machine, once. An estimate: it does not see what reuse does to the
+ * processor's caches. The verdicts:
+ *   POOL   saves 1 % of the process's CPU time or more: it earns its keep;
+ *   TAIL   saves less, or was used less than 100 times: it does not matter;
+ *   LOSES  costs more than making each item anew: remove it;
+ *   CAP    saves, but few large items fill it: 95 % of what is put would fit under cap_bytes.
+ */
 
 /*
  * Fills at most ret_stats->size bytes of *ret_stats (0 is taken as the whole struct); size is set
  * to what was filled. 0, or -EINVAL: an argument is NULL, or the pool is closed. Any thread; the
- * first call measures pair_ns for some 100 microseconds.
+ * first call measures costs for some hundred microseconds.
  */
 int pwise_pool_stats(const pwise_pool *pool, struct pwise_stats *ret_stats);
 
@@ -307,6 +325,15 @@ int pwise_pool_stats(const pwise_pool *pool, struct pwise_stats *ret_stats);
 int pwise_each_pool(int (*visit)(const pwise_pool *pool, const struct pwise_stats *stats,
                                  void *context),
                     void *context);
+
+/*
+ * From now on `visit` is called for every pool that is about to be destroyed, with its last account,
+ * by the thread that destroys it, with no lock held; it must not destroy that pool. One at a time:
+ * another one, or NULL, takes its place. 0. Any thread.
+ */
+int pwise_on_destroy(void (*visit)(const pwise_pool *pool, const struct pwise_stats *stats,
+                                   void *context),
+                     void *context);
 
 /*
  * The fast path in use: "rseq-mm_cid", "rseq-cpu_id" or "locked". The environment variable

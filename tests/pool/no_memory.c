@@ -127,7 +127,9 @@ int main(void)
     CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
     struct pwise_stats stats = {.size = sizeof(stats)};
     pwise_pool warm = PWISE_POOL_INIT(.item_size = 1);
-    pwise_pool_stats(&warm, &stats); /* measures with a pool of its own, once */
+    pwise_put(&warm, pwise_get(&warm));
+    pwise_pool_stats(&warm, &stats); /* measures with pools of its own, once */
+    pwise_pool_destroy(&warm);
     inject_memory = memory;
     CHECK_INT(run(0, 0), ==, 0);
     int allocations = asked;
