@@ -16,9 +16,15 @@
 #define ADAPTIVE_SHARE      4u    /* a use is good that fills 1/4 */
 #define ADAPTIVE_STRIKES    4u
 
+/* How much of `bytes` must be used for no strike. */
+static inline size_t adaptive_good_bytes(size_t bytes)
+{
+    return bytes <= ADAPTIVE_FREE_BYTES ? 0 : bytes / ADAPTIVE_SHARE;
+}
+
 static inline bool adaptive_use_is_good(size_t bytes, size_t used)
 {
-    return bytes <= ADAPTIVE_FREE_BYTES || used >= bytes / ADAPTIVE_SHARE;
+    return used >= adaptive_good_bytes(bytes);
 }
 
 struct strikes;

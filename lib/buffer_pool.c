@@ -23,13 +23,15 @@
  * some 40 ns, most of it for the branch that nothing could foresee. */
 #define SAMPLE_EVERY           128u
 #define SAMPLES_AT_INTERVAL    8u
-#define SAMPLES_HELD           15u /* by a header, before they go to the learner */
+#define SAMPLES_HELD           7u /* by a header, before they go to the learner */
 
 struct header {
     struct pwise_buffer buffer; /* first: users have its address */
-    /* The capacity that is counted in retained_bytes; 0: none yet. Not 0 where the buffer's is the
-     * same and it has been put before. This and all below: by who has the header. */
+    /* The capacity that is counted in retained_bytes. This and all below: by who has the header. */
     size_t noted_bytes;
+    /* Uses of this length and more, at that capacity, need no look at the rules. SIZE_MAX: every use
+     * does, since it was never put or a checker watches. */
+    size_t good_bytes;
     uint32_t uses_left; /* puts until one is a sample, that one included */
     uint32_t interval;  /* mean uses from one sample to the next: what a sample stands for */
     uint32_t random;
@@ -60,7 +62,7 @@ static void *header_create(void *context)
 {
     pwise_buffer_pool *pool = context;
     size_t bytes = learner_answer(&pool->learner);
-    struct header *header = malloc(sizeof(*header));
+    struct header *header = aligned_alloc(CACHE_LINE_BYTES, sizeof(*header));
     char *data = malloc(bytes);
     if (!header || !data) {
         free(header);
@@ -72,6 +74,7 @@ static void *header_create(void *context)
     data[0] = '\0';
     *header = (struct header){
         .buffer = {data, 0, bytes},
+        .good_bytes = SIZE_MAX,
         .uses_left = 1,
         .interval = 1,
         .random = number * 0x9e3779b9u + 1,
@@ -256,9 +259,12 @@ static __attribute__((noinline)) void put_slow(pwise_buffer_pool *pool, struct h
     }
     if (header->uses_left-- <= 1)
         note_sample(pool, header, used);
+    header->good_bytes = adaptive_good_bytes(header->buffer.capacity);
     pwise_buffer_reset(&header->buffer);
-    if (pool->watched)
+    if (pool->watched) {
+        header->good_bytes = SIZE_MAX;
         checkers_hide(header->buffer.data, header->buffer.capacity);
+    }
     pwise_put(pool->headers, header);
     errno = saved_errno;
 }
@@ -272,8 +278,7 @@ __attribute__((aligned(64))) void pwise_buffer_pool_put(pwise_buffer_pool *pool,
         return;
     struct header *header = (struct header *)buffer;
     size_t capacity = buffer->capacity;
-    if (unlikely(capacity != header->noted_bytes || capacity == 0 || pool->watched ||
-                 !adaptive_use_is_good(capacity, buffer->length))) {
+    if (unlikely(capacity != header->noted_bytes || buffer->length < header->good_bytes)) {
         put_slow(pool, header);
         return;
     }
