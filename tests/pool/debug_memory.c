@@ -27,7 +27,7 @@ void *__wrap_memory_take(size_t bytes, size_t align)
     return __real_memory_take(bytes, align);
 }
 
-static int created, destroyed;
+static int created, destroyed, failed_gets;
 
 static void *make(void *context)
 {
@@ -52,14 +52,22 @@ static void run(struct pwise_options options, int every)
     enum { ITEMS = 64 };
     char *items[ITEMS];
     options.flags = PWISE_DEBUG;
-    created = destroyed = calls = 0;
+    created = destroyed = calls = failed_gets = 0;
     fail_every = 0;
     pwise_pool *pool = pwise_pool_create(&options);
     CHECK_PTR(pool, !=, NULL);
     for (int round = 0; round < 20; round++) {
         fail_every = every;
         for (int i = 0; i < ITEMS; i++) {
+            errno = 0;
             items[i] = pwise_get(pool);
+            if (!items[i] && !options.create) { /* there was no memory for the item itself */
+                CHECK_INT(errno, ==, ENOMEM);
+                failed_gets++;
+                fail_every = 0;
+                items[i] = pwise_get(pool);
+                fail_every = every;
+            }
             CHECK_PTR(items[i], !=, NULL);
             memset(items[i], i, 64);
         }
@@ -77,7 +85,7 @@ static void run(struct pwise_options options, int every)
     fail_every = 0;
     struct pwise_stats stats = {.size = sizeof(stats)};
     CHECK_INT(pwise_pool_stats(pool, &stats), ==, 0);
-    CHECK_INT(stats.gets, ==, 20 * ITEMS);
+    CHECK_INT(stats.gets, ==, 20 * ITEMS + failed_gets);
     CHECK_INT(stats.puts, ==, 20 * ITEMS);
     pwise_pool_destroy(pool);
     CHECK_INT(created, ==, destroyed);
