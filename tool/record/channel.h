@@ -152,3 +152,20 @@ static inline uint64_t channel_ticks(void)
 #error "no tick counter for this processor"
 #endif
 }
+
+/*
+ * The same, not before what the program did earlier is done: a plain read of the counter may overtake a load
+ * that still waits for its line, so that the free of a block handed over by another thread gets an earlier
+ * tick than its malloc had. Some ten nanoseconds more.
+ */
+static inline uint64_t channel_ticks_ordered(void)
+{
+#if defined(__x86_64__)
+    uint32_t low, high;
+    __asm__ volatile("rdtscp" : "=a"(low), "=d"(high) : : "ecx", "memory");
+    return (uint64_t)high << 32 | low;
+#else
+    __asm__ volatile("isb" : : : "memory");
+    return channel_ticks();
+#endif
+}

@@ -242,6 +242,7 @@ static void ring_take(struct recorder_thread *self, uint32_t number, struct ring
     stack_table_clear(&memory->table);
     memory->table.last_node = 0;
     ring->process = atomic_load_explicit(&recorder.process, memory_order_relaxed);
+    atomic_fetch_add_explicit(&recorder_page->threads, 1, memory_order_relaxed);
     ring->start_ticks = channel_ticks();
     self->units = channel->units[number];
     self->table = &memory->table;
@@ -422,7 +423,7 @@ static void record_stackless(struct recorder_thread *self, const struct recorder
         if (room_wanted(self))
             room_wait(self);
     }
-    recorder_unit(self, call->kind, call->address, call->size, channel_ticks(), TRACE_NO_STACK);
+    recorder_unit(self, call->kind, call->address, call->size, recorder_ticks(), TRACE_NO_STACK);
 }
 
 void recorder_nested_flush(struct recorder_thread *self)
@@ -620,7 +621,7 @@ static uint64_t record(struct recorder_thread *self, const struct recorder_call 
     limit_set(self);
     bool oracle = recorder.channel->flags & CHANNEL_ORACLE;
     if (call->kind == CHANNEL_RESIZE_BEGIN)
-        recorder_unit(self, call->kind, call->address, 0, channel_ticks(), TRACE_NO_STACK);
+        recorder_unit(self, call->kind, call->address, 0, recorder_ticks(), TRACE_NO_STACK);
     else if (oracle)
         oracle_check(self, &call->key, recorder_event(self, call->kind, call->address, call->size, &call->key));
     else if (mode == RECORDER_SAMPLE)

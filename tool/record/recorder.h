@@ -19,6 +19,7 @@
 /* Kernel-zeroed in a forked child (MADV_WIPEONFORK): there the generation reads 0. */
 struct recorder_page {
     _Atomic uint64_t generation; /* 0: not attached, or just forked */
+    _Atomic uint32_t threads;    /* that have recorded here, upwards only; alone, its order is the program's */
 };
 
 enum recorder_mode {
@@ -130,6 +131,14 @@ static inline __attribute__((always_inline)) void recorder_unit(struct recorder_
     recorder_publish(self);
 }
 
+/* When the event in hand happens, in an order that agrees with other threads' events on the same block. */
+static inline __attribute__((always_inline)) uint64_t recorder_ticks(void)
+{
+    if (__builtin_expect(atomic_load_explicit(&recorder_page->threads, memory_order_relaxed) > 1, 0))
+        return channel_ticks_ordered();
+    return channel_ticks();
+}
+
 /* The body of recording one event on a ready thread. Publishes it. Returns the node of its stack. */
 static inline __attribute__((always_inline)) uint32_t recorder_event(struct recorder_thread *self, uint32_t kind,
                                                                      uint64_t address, uint64_t size,
@@ -137,7 +146,7 @@ static inline __attribute__((always_inline)) uint32_t recorder_event(struct reco
 {
     uint32_t node;
     /* First, since reading the counter takes as long as the rest and overlaps with it. */
-    uint64_t ticks = channel_ticks();
+    uint64_t ticks = recorder_ticks();
     if (kind == CHANNEL_RESIZE_BEGIN) {
         recorder_unit(self, kind, address, 0, ticks, 0); /* its end brings the stack */
         return 0;
