@@ -153,6 +153,16 @@ static inline uint64_t channel_ticks(void)
 #endif
 }
 
+/* Loads before it have their values before a counter after it is read, and the reverse. */
+static inline void channel_fence(void)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("lfence" : : : "memory");
+#elif defined(__aarch64__)
+    __asm__ volatile("dsb ishld\n\tisb" : : : "memory");
+#endif
+}
+
 /*
  * The same, not before what the program did earlier is done: a plain read of the counter may overtake a load
  * that still waits for its line, so that the free of a block handed over by another thread gets an earlier
@@ -160,12 +170,6 @@ static inline uint64_t channel_ticks(void)
  */
 static inline uint64_t channel_ticks_ordered(void)
 {
-#if defined(__x86_64__)
-    uint32_t low, high;
-    __asm__ volatile("rdtscp" : "=a"(low), "=d"(high) : : "ecx", "memory");
-    return (uint64_t)high << 32 | low;
-#else
-    __asm__ volatile("isb" : : : "memory");
+    channel_fence();
     return channel_ticks();
-#endif
 }

@@ -677,7 +677,8 @@ int64_t collector_drain(struct collector *collector, bool final)
     collector->wake = atomic_load_explicit(&channel->wake, memory_order_acquire);
     collector->round++;
     collector->stalled = false;
-    collector->horizon = channel_ticks_ordered(); /* the heads are read later */
+    collector->horizon = channel_ticks();
+    channel_fence(); /* the heads are read later */
     uint32_t limit = atomic_load_explicit(&channel->ring_hint, memory_order_acquire);
     if (limit > CHANNEL_RINGS)
         limit = CHANNEL_RINGS;

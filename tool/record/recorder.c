@@ -558,11 +558,11 @@ static void sample(struct recorder_thread *self, const struct recorder_call *cal
 {
     recorder_event(self, call->kind, call->address, call->size, &call->key);
     const struct stack_key state = {call->key.sp & self->sp_mask, call->key.ra, call->key.rbp};
-    uint64_t least = UINT64_MAX, last = channel_ticks();
+    uint64_t least = UINT64_MAX, last = recorder_ticks();
     for (unsigned round = 0; round < SAMPLE_ROUNDS; round++) {
         bool same = stack_entry_is(self->table, self->table->last, &state);
         __asm__ volatile("" : : "r"(same) : "memory");
-        uint64_t now = channel_ticks();
+        uint64_t now = recorder_ticks();
         least = now - last < least ? now - last : least;
         last = now;
     }
