@@ -45,7 +45,7 @@ struct bytes {
 
 static void *bytes_create(void *context)
 {
-    spin(2000);
+    spin(20000);
     return calloc(1, sizeof(struct bytes));
 }
 
