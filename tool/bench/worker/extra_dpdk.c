@@ -18,8 +18,8 @@ static __thread bool registered;
 int extra_setup(size_t item_bytes)
 {
     static char *arguments[] = {
-        "bench-worker",  "--no-huge", "--in-memory", "--no-pci", "--no-telemetry", "-m", "128",
-        "--log-level=0", "-l",        "0",           NULL};
+        "bench-worker",  "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "128",
+        "--log-level=1", "-l",        "0",           NULL};
     if (rte_eal_init((int)(sizeof arguments / sizeof *arguments) - 1, arguments) < 0)
         return -EIO;
     mempool = rte_mempool_create("bench", OBJECTS, (unsigned)item_bytes, CACHE, 0, NULL, NULL, NULL,
