@@ -17,9 +17,9 @@
 static const struct {
     const char *verdict, *variants;
 } advised[] = {
-    {"TAIL", " fresh malloc "}, {"LOSES", " fresh malloc "}, {"RETAINED", " fresh malloc "},
-    {"STACK", " stack value "}, {"HOIST", " stack value "},  {"PRESIZE", " presized "},
-    {"POOL", " pool pooled "},  {"CAP", " cap adaptive "},   {"CLASSES", " classes "},
+    {"TAIL", " fresh malloc "}, {"LOSES", " fresh malloc "},    {"RETAINED", " fresh malloc "},
+    {"STACK", " stack value "}, {"HOIST", " stack value "},     {"PRESIZE", " presized "},
+    {"POOL", " pool pooled "},  {"CAP", " cap drop adaptive "}, {"CLASSES", " classes "},
 };
 
 static const struct {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,8 +164,9 @@ static int count(const struct measuring *measuring, struct plan_entry *entry, ch
                 allocations[i] = line.values[k] * line.iterations;
         }
     }
-    entry->bytes = (bytes[1] - bytes[0]) / (double)operations;
-    entry->allocations = (allocations[1] - allocations[0]) / (double)operations;
+    /* In whole numbers, as Go counts: a rare growth, or a second CPU's cache, is none an operation. */
+    entry->bytes = floor((bytes[1] - bytes[0]) / (double)operations + 1e-6);
+    entry->allocations = floor((allocations[1] - allocations[0]) / (double)operations + 1e-6);
     return 0;
 }
 

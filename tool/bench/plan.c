@@ -13,7 +13,7 @@
 
 static const struct plan_peer known_peers[] = {
     {.name = "poolwise", .variant = "pool", .worker = "bench-worker"},
-    {.name = "poolwise-inline", .variant = "inline", .worker = "bench-worker"},
+    {.name = "poolwise-called", .variant = "called", .worker = "bench-worker"},
     {.name = "glibc", .variant = "malloc", .worker = "bench-worker"},
     {.name = "mimalloc",
      .variant = "malloc",
@@ -39,25 +39,25 @@ static const struct plan_peer known_peers[] = {
 };
 
 #define ALLOCATORS "glibc mimalloc jemalloc tcmalloc tbb"
-#define EVERYBODY  "poolwise poolwise-inline " ALLOCATORS " dpdk"
+#define EVERYBODY  "poolwise poolwise-called " ALLOCATORS " dpdk"
 
 /* Cases with peers. */
 static const struct {
     const char *bench_case, *peers, *threads;
 } peer_rows[] = {
     {"Pair", EVERYBODY " apr go floor empty", "1 2"},
-    {"Pair", "poolwise poolwise-inline " ALLOCATORS " floor", "4 64"},
+    {"Pair", "poolwise poolwise-called " ALLOCATORS " floor", "4 64"},
     {"Depth1", EVERYBODY " apr", "1"},
     {"Depth10", EVERYBODY " apr", "1"},
     {"Depth100", EVERYBODY " apr", "1"},
     {"Flow", EVERYBODY, "2"},
     {"Churn", EVERYBODY, "2"},
-    {"Sharing", "poolwise poolwise-inline " ALLOCATORS, "2"},
+    {"Sharing", "poolwise poolwise-called " ALLOCATORS, "2"},
     {"Larson", EVERYBODY, "2"},
     {"Xmalloc", EVERYBODY, "2"},
     {"Idle", "poolwise " ALLOCATORS, "1 2 8 64"},
     {"List", "poolwise " ALLOCATORS, "1"},
-    {"Pool", "poolwise poolwise-inline go", "1 2"},
+    {"Pool", "poolwise go", "1 2"},
     {"PoolOverflow", "poolwise go", "1 2"},
     {"PoolStarvation", "poolwise go", "1 2"},
     {"PoolSTW", "poolwise go", "1 2"},
@@ -68,7 +68,7 @@ static const struct {
 #define VARIANTS 6
 #define FRAMES                                                                                     \
     {                                                                                              \
-        "malloc", "pool", "cap", "adaptive", "classes"                                             \
+        "malloc", "pool", "cap", "drop", "adaptive", "classes"                                     \
     }
 static const struct {
     const char *bench_case, *group, *variants[VARIANTS], *go_variants[VARIANTS];

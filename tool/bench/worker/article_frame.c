@@ -66,7 +66,8 @@ static void malloc_put(struct frame *frame)
     free(frame->data);
 }
 
-/* 2. and 3.: a pool of payloads that grow as they must; with a cap, large ones are dropped. */
+/* 2. and 3.: a pool of payloads that grow as they must; with a cap, large ones are dropped, by the
+ * pool (cap: it asks size_of for every item) or by the program itself before the put (drop). */
 struct payload {
     char *data;
     size_t capacity;
@@ -111,6 +112,14 @@ static void pool_put(struct frame *frame)
     pwise_put(pool, frame->owner);
 }
 
+static void drop_put(struct frame *frame)
+{
+    if (((const struct payload *)frame->owner)->capacity > CAP_BYTES)
+        payload_destroy(frame->owner, NULL);
+    else
+        pwise_put(pool, frame->owner);
+}
+
 #ifdef HAVE_BUFFER
 /* 4. adaptive: large buffers stay while they are being used */
 static void adaptive_get(struct frame *frame)
@@ -150,6 +159,7 @@ static int frame_setup(struct worker *worker)
         {"malloc", malloc_get, malloc_put},
         {"pool", pool_get, pool_put},
         {"cap", pool_get, pool_put},
+        {"drop", pool_get, drop_put},
 #ifdef HAVE_BUFFER
         {"adaptive", adaptive_get, adaptive_put},
         {"classes", classes_get, classes_put},

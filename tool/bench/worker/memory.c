@@ -153,9 +153,9 @@ static void *stall_reclaimer(void *argument)
     pin_to(1);
     for (int round = 0; round < STALL_ROUNDS; round++) {
         for (int k = 0; k < STALL_ITEMS; k++)
-            items[k] = pwise_get(peer_pool);
+            items[k] = pwise_get(&peer_pool);
         for (int k = 0; k < STALL_ITEMS; k++)
-            pwise_put(peer_pool, items[k]);
+            pwise_put(&peer_pool, items[k]);
         if (stall_cycles) {
             pwise_reclaim();
             pwise_reclaim();
@@ -169,9 +169,8 @@ static void *stall_reclaimer(void *argument)
 static int stall_setup(struct worker *worker)
 {
     stall_cycles = variant_is(worker, "cycles");
-    peer_pool =
-        pwise_pool_create(&(struct pwise_options){.name = "stall", .item_size = ITEM_BYTES});
-    return peer_pool ? 0 : -errno;
+    peer_pool.options.item_size = ITEM_BYTES;
+    return 0;
 }
 
 static long waits_so_far(void)
@@ -193,8 +192,8 @@ static double stall_whole(struct worker *worker)
     long waits = waits_so_far();
     while (!atomic_load_explicit(&stall_done, memory_order_relaxed)) {
         double start_ns = now_ns();
-        void *item = pwise_get(peer_pool);
-        pwise_put(peer_pool, item);
+        void *item = pwise_get(&peer_pool);
+        pwise_put(&peer_pool, item);
         double took_ns = now_ns() - start_ns;
         calls++;
         longest = took_ns > longest ? took_ns : longest;
@@ -227,7 +226,7 @@ const struct worker_case memory_cases[] = {
      .fixed_count = BURST,
      .fixed_samples = 1},
     {.name = "List",
-     .variants = "malloc pool inline",
+     .variants = "malloc pool called",
      .setup = list_setup,
      .loop = list_loop,
      .fixed_count = NODES},

@@ -111,10 +111,13 @@ PATTERN consume(get_function *get, put_function *put, uint64_t count)
     }
 }
 
+static pthread_barrier_t flow_line;
+
 static void *flow_producer(void *argument)
 {
     extra_thread();
     pin_to(0);
+    pthread_barrier_wait(&flow_line);
     PEER_CALL(produce, *(uint64_t *)argument);
     return NULL;
 }
@@ -127,12 +130,15 @@ static double flow_whole(struct worker *worker)
     pin_to(1);
     atomic_store(&ring_head, 0);
     atomic_store(&ring_tail, 0);
-    double start_ns = now_ns();
+    pthread_barrier_init(&flow_line, NULL, 2);
     if (pthread_create(&id, NULL, flow_producer, &count))
         abort();
+    pthread_barrier_wait(&flow_line);
+    double start_ns = now_ns();
     PEER_CALL(consume, count);
+    double took_ns = now_ns() - start_ns;
     pthread_join(id, NULL);
-    return now_ns() - start_ns;
+    return took_ns;
 }
 
 /* Churn: an operation is a thread that starts, gets and puts 100 items, and ends. */

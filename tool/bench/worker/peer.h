@@ -9,18 +9,17 @@
 #include <stdlib.h>
 
 #include "empty.h"
-#include "poolwise/pool_inline.h"
 #include "worker.h"
 
-enum peer { PEER_MALLOC, PEER_POOL, PEER_INLINE, PEER_EMPTY, PEER_FLOOR, PEER_EXTRA };
+enum peer { PEER_MALLOC, PEER_POOL, PEER_CALLED, PEER_EMPTY, PEER_FLOOR, PEER_EXTRA };
 
 /* The variants in the order of the enum; a case names those that make sense for it. */
-#define PEERS_FREE "malloc pool inline extra"
-#define PEERS_ALL  "malloc pool inline empty floor extra"
+#define PEERS_FREE "malloc pool called extra"
+#define PEERS_ALL  "malloc pool called empty floor extra"
 
 extern enum peer peer;
-extern size_t peer_bytes; /* of an item */
-extern pwise_pool *peer_pool;
+extern size_t peer_bytes;    /* of an item */
+extern pwise_pool peer_pool; /* a static one, as most programs would have it */
 
 /* Chooses the peer by worker->variant; makes the pool. 0 or -errno. */
 int peer_setup(struct worker *worker, size_t item_bytes);
@@ -44,22 +43,26 @@ static inline void peer_malloc_put(void *item)
 
 static inline void *peer_pool_get(void)
 {
-    return pwise_get(peer_pool);
+    return pwise_get(&peer_pool);
 }
 
 static inline void peer_pool_put(void *item)
 {
-    pwise_put(peer_pool, item);
+    pwise_put(&peer_pool, item);
 }
 
-static inline void *peer_inline_get(void)
+/* The same behind calls into the library; pwise_get itself is compiled in. */
+extern void *called_get(pwise_pool *pool) __asm__("pwise_get");
+extern void called_put(pwise_pool *pool, void *item) __asm__("pwise_put");
+
+static inline void *peer_called_get(void)
 {
-    return pwise_get_inline(peer_pool);
+    return called_get(&peer_pool);
 }
 
-static inline void peer_inline_put(void *item)
+static inline void peer_called_put(void *item)
 {
-    pwise_put_inline(peer_pool, item);
+    called_put(&peer_pool, item);
 }
 
 /* Two calls into a library that does nothing. */
@@ -105,8 +108,8 @@ static inline void peer_floor_put(void *item)
         case PEER_POOL:                                                                            \
             pattern(peer_pool_get, peer_pool_put, __VA_ARGS__);                                    \
             break;                                                                                 \
-        case PEER_INLINE:                                                                          \
-            pattern(peer_inline_get, peer_inline_put, __VA_ARGS__);                                \
+        case PEER_CALLED:                                                                          \
+            pattern(peer_called_get, peer_called_put, __VA_ARGS__);                                \
             break;                                                                                 \
         case PEER_EMPTY:                                                                           \
             pattern(peer_empty_get, peer_empty_put, __VA_ARGS__);                                  \
