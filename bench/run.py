@@ -22,17 +22,33 @@ import plots
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+# What is compared is measured in one go, so that its rounds are the same stretch of noise.
+PIECES = ("Render", "Event", "Frame", "Stall", "Pair", "Depth", "Flow", "Churn|Sharing", "Larson|Xmalloc", "Idle|List",
+          "Pool|PoolOverflow|PoolStarvation", "PoolSTW|PoolExpensiveNew")
+
+
 def measure(options):
-    words = [f"{options.build}/tool/poolwise", "bench", "--json", "--count", str(options.count), "--time", str(options.time)]
-    if options.bench:
-        words += ["--bench", options.bench]
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{shlex.join(words)}: status {done.returncode}")
-    document = json.loads(done.stdout)
-    words[0] = "poolwise"
-    document["command"] = shlex.join(words)
-    return document
+    """One document from several runs of the command."""
+    command = [f"{options.build}/tool/poolwise", "bench", "--json", "--count", str(options.count), "--time", str(options.time)]
+    whole = None
+    for piece in PIECES:
+        if options.only and not re.search(options.only, piece):
+            continue
+        words = shlex.split(options.prefix) + command + ["--bench", f"^({piece})/"]
+        print(f"measuring {piece}", file=sys.stderr, flush=True)
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{shlex.join(words)}: status {done.returncode}")
+        part = json.loads(done.stdout)
+        if whole:
+            whole["benchmarks"] += part["benchmarks"]
+            whole["verdicts"] += part["verdicts"]
+        else:
+            whole = part
+    if not whole:
+        sys.exit(f"--only {options.only} matches none of {', '.join(PIECES)}")
+    whole["command"] = shlex.join(["poolwise"] + command[1:2] + command[3:])
+    return whole
 
 
 def collected(worker, preload, variant, count, folder):
@@ -104,7 +120,8 @@ def main():
     parser.add_argument("--build", default=str(ROOT / "build"))
     parser.add_argument("--count", type=int, default=6, help="rounds (default 6)")
     parser.add_argument("--time", type=int, default=50, help="ms of one line (default 50)")
-    parser.add_argument("--bench", help="as of poolwise bench")
+    parser.add_argument("--only", help="the pieces that match, without saving anything")
+    parser.add_argument("--prefix", default="", help="put before each measuring command, such as 'flock FILE'")
     parser.add_argument("--from", dest="saved", help="judge and draw this saved result instead of measuring")
     parser.add_argument("--docs", action="store_true", help="draw the plots in docs/")
     options = parser.parse_args()
@@ -123,7 +140,7 @@ def main():
         folder = ROOT / "bench" / "results"
         folder.mkdir(parents=True, exist_ok=True)
         name = folder / f"bench-{document['date']}"
-        if not options.bench:
+        if not options.only:
             name.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
             name.with_suffix(".md").write_text(f"# The pool and its peers, {document['date']}\n\n" + text)
     print(text)
