@@ -8,6 +8,7 @@
 
 #include "article.h"
 #include "command.h"
+#include "launch.h"
 #include "measure.h"
 #include "output.h"
 #include "plan.h"
@@ -139,7 +140,8 @@ static void advising(void *context, const char *group)
 
 static void interrupted(int signal_number)
 {
-    (void)signal_number; /* ends the wait for a worker's output, and with it the run */
+    (void)signal_number;
+    launch_interrupt();
 }
 
 static int measure(struct bench *bench, const struct plan_places *places, struct plan *plan)

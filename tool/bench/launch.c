@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define STEP_S 0.2
+
 struct text {
     char *data;
     size_t length, room;
@@ -54,6 +56,13 @@ static void child_exec(const struct launch *launch, int out, int err)
     _exit(127);
 }
 
+static volatile sig_atomic_t interrupted; /* written by whoever handles a signal, read by drain */
+
+void launch_interrupt(void)
+{
+    interrupted = 1;
+}
+
 static double seconds(void)
 {
     struct timespec now;
@@ -67,10 +76,16 @@ static int drain(int out, int err, struct text texts[2], double deadline)
     struct pollfd polled[2] = {{.fd = out, .events = POLLIN}, {.fd = err, .events = POLLIN}};
     while (polled[0].fd >= 0 || polled[1].fd >= 0) {
         double left = deadline - seconds();
+        if (interrupted)
+            return -ECANCELED;
         if (left <= 0)
             return -ETIMEDOUT;
-        if (poll(polled, 2, (int)(left * 1000) + 1) < 0)
-            return errno == EINTR ? -ECANCELED : -errno;
+        /* In steps: a signal that comes before the poll does not end it. */
+        int ready = poll(polled, 2, left > STEP_S ? (int)(STEP_S * 1000) : (int)(left * 1000) + 1);
+        if (ready < 0 && errno != EINTR)
+            return -errno;
+        if (ready <= 0)
+            continue;
         for (int i = 0; i < 2; i++) {
             if (!polled[i].revents)
                 continue;

@@ -29,5 +29,8 @@ struct launch {
  */
 int launch_run(const struct launch *launch, char **ret_output, char *message, size_t message_size);
 
+/* Makes the run in progress and all later ones end with -ECANCELED. For signal handlers. */
+void launch_interrupt(void);
+
 /* Parses the rest of a benchmark's line; -EINVAL when it is none. */
 int launch_parse(const char *text, struct launch_line *ret_line);
