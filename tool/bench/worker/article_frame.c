@@ -11,10 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if __has_include("poolwise/buffer.h")
 #include "poolwise/buffer.h"
-#define HAVE_BUFFER 1
-#endif
 
 #define WAITING    8
 #define HEAD_BYTES 64
@@ -39,10 +36,8 @@ static struct queue queues[WORKER_THREADS_MAX];
 static void (*frame_get)(struct frame *frame);
 static void (*frame_put)(struct frame *frame);
 static pwise_pool *pool;
-#ifdef HAVE_BUFFER
 static pwise_buffer_pool *buffers;
 static pwise_blocks *blocks;
-#endif
 static size_t heap_before_bytes;
 static _Atomic size_t
     pooled_bytes; /* capacity of all of the pool's payloads; grows and falls rarely */
@@ -120,7 +115,6 @@ static void drop_put(struct frame *frame)
         pwise_put(pool, frame->owner);
 }
 
-#ifdef HAVE_BUFFER
 /* 4. adaptive: large buffers stay while they are being used */
 static void adaptive_get(struct frame *frame)
 {
@@ -148,8 +142,6 @@ static void classes_put(struct frame *frame)
     pwise_blocks_put(blocks, frame->data, frame->capacity);
 }
 
-#endif
-
 static int frame_setup(struct worker *worker)
 {
     static const struct {
@@ -160,10 +152,8 @@ static int frame_setup(struct worker *worker)
         {"pool", pool_get, pool_put},
         {"cap", pool_get, pool_put},
         {"drop", pool_get, drop_put},
-#ifdef HAVE_BUFFER
         {"adaptive", adaptive_get, adaptive_put},
         {"classes", classes_get, classes_put},
-#endif
     };
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
         if (variant_is(worker, variants[i].name)) {
@@ -171,8 +161,6 @@ static int frame_setup(struct worker *worker)
             frame_put = variants[i].put;
         }
     }
-    if (!frame_get)
-        return -ENOSYS;
     bool capped = variant_is(worker, "cap");
     if (frame_get == pool_get) {
         pool =
@@ -183,7 +171,6 @@ static int frame_setup(struct worker *worker)
                                                       .max_item_bytes = capped ? CAP_BYTES : 0,
                                                       .max_idle_bytes = capped ? 0 : SIZE_MAX / 2});
     }
-#ifdef HAVE_BUFFER
     if (frame_get == adaptive_get)
         buffers = pwise_buffer_pool_create(
             &(struct pwise_buffer_pool_options){.name = "frames", .max_capacity = SIZE_MAX});
@@ -191,7 +178,6 @@ static int frame_setup(struct worker *worker)
         blocks = pwise_blocks_create(&(struct pwise_blocks_options){.name = "frames"});
     if (frame_get != malloc_get && !pool && !buffers && !blocks)
         return -errno;
-#endif
     for (int i = 0; i < WORKER_THREADS_MAX; i++)
         queues[i].random = 0x9e3779b97f4a7c15u + (uint64_t)i * 7919;
     heap_before_bytes = mallinfo2().fordblks;
@@ -260,12 +246,10 @@ void frame_finish(struct worker *worker)
     size_t idle_bytes = 0;
     if (pool)
         idle_bytes = atomic_load(&pooled_bytes);
-#ifdef HAVE_BUFFER
     else if (buffers && !pwise_buffer_pool_stats(buffers, &stats))
         idle_bytes = stats.idle_bytes;
     else if (blocks && !pwise_blocks_stats(blocks, &stats))
         idle_bytes = stats.idle_bytes;
-#endif
     else if (mallinfo2().fordblks > heap_before_bytes)
         idle_bytes = mallinfo2().fordblks - heap_before_bytes;
     metric_add(worker, "idle-B", (double)idle_bytes);

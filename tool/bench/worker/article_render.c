@@ -12,10 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if __has_include("poolwise/buffer.h")
 #include "poolwise/buffer.h"
-#define HAVE_BUFFER 1
-#endif
 
 #define LINES        200
 #define FRESH_BYTES  64   /* what a buffer begins with */
@@ -97,7 +94,6 @@ static __attribute__((noinline)) void render_memstream(char *answer)
     free(data);
 }
 
-#ifdef HAVE_BUFFER
 static pwise_buffer_pool *pages;
 
 static __attribute__((noinline)) void render_pooled(char *answer)
@@ -126,26 +122,21 @@ static __attribute__((noinline)) void render_pooled_printf(char *answer)
     pwise_buffer_pool_put(pages, page);
 }
 
-#endif
-
 int render_setup(struct worker *worker)
 {
     static const struct {
         const char *name;
         void (*run)(char *answer);
     } variants[] = {
-        {"fresh", render_fresh},         {"presized", render_presized},
+        {"fresh", render_fresh},
+        {"presized", render_presized},
         {"memstream", render_memstream},
-#ifdef HAVE_BUFFER
-        {"pooled", render_pooled},       {"pooled-printf", render_pooled_printf},
-#endif
+        {"pooled", render_pooled},
+        {"pooled-printf", render_pooled_printf},
     };
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
         if (variant_is(worker, variants[i].name))
             render = variants[i].run;
-    if (!render)
-        return -ENOSYS;
-#ifdef HAVE_BUFFER
     if (render == render_pooled || render == render_pooled_printf) {
         pages = pwise_buffer_pool_create(&(struct pwise_buffer_pool_options){.name = "pages"});
         if (!pages)
@@ -153,7 +144,6 @@ int render_setup(struct worker *worker)
         for (int i = 0; i < 64; i++)
             render(answers[0]); /* the pool has learned its size */
     }
-#endif
     return 0;
 }
 
