@@ -8,7 +8,7 @@ poolwise   = $(BUILD)/tool/poolwise
 sample     = $(BUILD)/examples/sample/sample
 run_inputs = $(BUILD)/run
 
-.PHONY: all run test bench bench-record install clean deps-check deps-run deps-test deps-bench compile
+.PHONY: all run test bench bench-pool bench-server bench-docs bench-record install clean deps-check deps-run deps-test deps-bench compile compile-bench
 
 all: deps-check compile
 
@@ -29,6 +29,11 @@ compile:
 	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
 	@ninja -C $(BUILD)
 
+# The further peers are built only for measuring.
+compile-bench: compile
+	@$(MESON) configure $(BUILD) -Dbench=true
+	@ninja -C $(BUILD)
+
 # The main job, start to end: the bundled sample alone, with four threads, and a program of the system.
 run: deps-run
 	@$(MAKE) --no-print-directory compile
@@ -42,7 +47,20 @@ test: deps-test
 	@$(MAKE) --no-print-directory compile
 	$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs
 
-bench: bench-record
+# In this order: the last one ends with the budgets.
+bench: bench-record bench-server bench-pool
+
+bench-pool: deps-bench
+	@$(MAKE) --no-print-directory compile-bench
+	python3 bench/run.py --build $(BUILD)
+
+bench-server: deps-bench
+	@$(MAKE) --no-print-directory compile-bench
+	python3 bench/server.py --build $(BUILD)
+
+# The plots in docs/, from the last results.
+bench-docs:
+	python3 bench/run.py --docs --from $$(ls bench/results/bench-*.json | tail -1)
 
 bench-record: deps-bench
 	@$(MAKE) --no-print-directory compile

@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
     {"advise", "record a program, or read a trace, and say which allocation sites deserve a pool", cmd_advise},
     {"record", "record a program into a trace file", cmd_record},
+    {"bench", "measure here where pooling pays: three workloads, Go's pool, the allocators", cmd_bench},
 };
 
 static void help(FILE *stream)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server: a small HTTP server on libmicrohttpd, to see what pools do to a program that does more than
+ * allocate.
+ *
+ *     server-plain|server-everything|server-advised [--port N] [--threads N]
+ *
+ * Listens on the loopback address (port 0, the default: one that is free), prints the port, and
+ * serves until its standard input ends. Then it prints its CPU time and peak memory as JSON.
+ */
+#include "endpoints.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const struct {
+    const char *path;
+    int (*run)(struct answer *ret_answer);
+} endpoints[] = {{"/render", endpoint_render},
+                 {"/event", endpoint_event},
+                 {"/frame", endpoint_frame},
+                 {"/ping", endpoint_ping}};
+
+static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status,
+                             struct answer *answer)
+{
+    struct MHD_Response *response =
+        answer->data
+            ? MHD_create_response_from_buffer(answer->length, answer->data, MHD_RESPMEM_MUST_FREE)
+            : MHD_create_response_from_buffer(answer->length, answer->small, MHD_RESPMEM_MUST_COPY);
+    if (!response) {
+        free(answer->data);
+        return MHD_NO;
+    }
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result respond(void *context, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_size, void **request)
+{
+    struct answer answer = {NULL, 0, ""};
+    if (strcmp(method, MHD_HTTP_METHOD_GET))
+        return queue(connection, MHD_HTTP_METHOD_NOT_ALLOWED, &answer);
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        if (strcmp(url, endpoints[i].path))
+            continue;
+        if (endpoints[i].run(&answer))
+            return queue(connection, MHD_HTTP_SERVICE_UNAVAILABLE, &(struct answer){NULL, 0, ""});
+        return queue(connection, MHD_HTTP_OK, &answer);
+    }
+    return queue(connection, MHD_HTTP_NOT_FOUND, &answer);
+}
+
+static int number(const char *text, unsigned long most, unsigned *ret_number)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end || *text == '-' || value > most)
+        return -1;
+    *ret_number = (unsigned)value;
+    return 0;
+}
+
+static double seconds(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec * 1e-6;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned port = 0, threads = 1;
+    int bad = argc % 2 == 0;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (!strcmp(argv[i], "--port"))
+            bad |= number(argv[i + 1], 65535, &port);
+        else if (!strcmp(argv[i], "--threads"))
+            bad |= number(argv[i + 1], 64, &threads) || !threads;
+        else
+            bad = 1;
+    }
+    if (bad) {
+        fprintf(stderr, "usage: server [--port N] [--threads 1..64]\n");
+        return 2;
+    }
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
+                                    {MHD_OPTION_END, 0, NULL}};
+    if (threads == 1)
+        pool[0] = pool[1]; /* a pool of one is refused */
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)port, NULL, NULL, respond, NULL,
+        MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+    if (!daemon) {
+        fprintf(stderr, "server: cannot listen on 127.0.0.1:%u\n", port);
+        return 1;
+    }
+    printf("%u\n", MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    fflush(stdout);
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) > 0)
+        ;
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("{\"cpu_s\": %.6f, \"peak_kib\": %ld}\n",
+           seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss);
+    fflush(stdout);
+    MHD_stop_daemon(daemon);
+    return 0;
+}
