@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What a call does, by what is known of the callee: a rule, libc's table, a summary, or nothing. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "solve.h"
@@ -248,7 +247,7 @@ static void defer(struct solve *solve, uint32_t index, uint32_t callee, const st
             solve->points.changed |= set_add(&solve->points, &call->arguments[i], arguments[i].items[k]);
     set_add(&solve->points, results, (struct ref){object_find(&solve->points, OBJECT_RESULT, number, 0), 0, 0});
     if (solve->rules->uses_longjmp)
-        jump_add(solve, index);
+        solve->jumps[index] = true; /* whether it really may, our caller finds out */
 }
 
 void apply_summary(struct solve *solve, uint32_t index, struct function *callee, const struct set *arguments,

@@ -246,9 +246,10 @@ static void follow(struct walk *walk, struct state state, uint32_t at)
                 continue;
             }
             if (walk->solve->jumps[at]) {
-                walk->result.jumps = true;
                 if (instruction->noreturn)
                     leak(walk, at);
+                else
+                    walk->result.jumps = true;
             }
             if (instruction->noreturn)
                 return;

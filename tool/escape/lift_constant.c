@@ -162,6 +162,8 @@ int32_t lift_constant(struct lift *lift, llvm_value value)
         addresses_collect(lift, value, 0, 0, 0, 0);
     }
     constant.count = unit->address_count - constant.first;
+    constant.is_unknown = !constant.count && !constant.is_null && llvm->LLVMIsConstant(value) &&
+                          llvm->LLVMGetTypeKind(llvm->LLVMTypeOf(value)) == LLVM_TYPE_POINTER;
     lift_map_put(lift, lift->map, key, unit->constant_count);
     struct {
         struct constant *items;

@@ -327,6 +327,20 @@ void points_copy(struct points *points, struct ref from, struct ref to, uint32_t
     }
     /* What is there but has no entry: found at no known offset when it is more than one pointer. */
     source = &points->objects.items[from.object];
+    if (source->kind == OBJECT_GLOBAL && source->symbol->is_constant && source->symbol->has_initializer) {
+        const struct symbol *symbol = source->symbol;
+        for (uint32_t i = 0; i < symbol->count; i++) {
+            const struct address *address = &symbol->unit->addresses[symbol->first + i];
+            if (!overlap(address->at, 0, 8, from.offset, from.stride, size))
+                continue;
+            struct entry entry = *by;
+            entry.value = (struct ref){object_symbol(points, address->symbol), address->offset, address->stride};
+            entry.size = 8;
+            points_write(points, ref_move((struct ref){to.object, address->at, 0}, (int64_t)to.offset - from.offset,
+                                          gcd(from.stride, to.stride)), &entry);
+        }
+        return;
+    }
     if (holds_unknown(source))
         set_add(points, &rest, (struct ref){object_outside(points), 0, 1});
     if (source->kind == OBJECT_GLOBAL)

@@ -61,7 +61,7 @@ struct basic_block {
 struct symbol;
 
 struct constant {
-    bool is_null, is_integer;
+    bool is_null, is_integer, is_unknown; /* unknown: a pointer made of a number */
     int64_t integer;
     uint32_t first, count; /* in the unit's list of addresses */
 };

@@ -217,6 +217,14 @@ static void program_survey(struct escape *escape)
     escape->rules.taken_count = taken.count;
 }
 
+static bool targets_complete(const struct function *function)
+{
+    for (uint32_t k = 0; function->parameter_targets && k < function->parameter_count; k++)
+        if (function->parameter_targets[k].count && !function->parameter_targets[k].others)
+            return true;
+    return false;
+}
+
 /* Solves one function anew. Returns whether its summary changed. */
 static bool solve_one(struct escape *escape, struct function *function, bool last)
 {
@@ -233,8 +241,17 @@ static bool solve_one(struct escape *escape, struct function *function, bool las
     solve_function(solve);
     struct summary *summary = summary_make(solve, &program->arena, last);
     bool changed = !function->summary || function->summary->hash != summary->hash;
-    if (last)
+    if (last && !targets_complete(function)) {
         judge_function(solve, &escape->sites);
+    } else if (last) {
+        /* Its own blocks are judged by the callbacks that it can be given; its callers each know their own. */
+        struct solve *closer = arena_alloc(&scratch, sizeof *closer);
+        *closer = (struct solve){.arena = &scratch, .program = program, .rules = &escape->rules, .function = function};
+        escape->rules.targets_known = true;
+        solve_function(closer);
+        escape->rules.targets_known = false;
+        judge_function(closer, &escape->sites);
+    }
     if (changed || last)
         function->summary = summary;
     if (scratch.bytes > escape->counts.peak_bytes)
@@ -275,18 +292,6 @@ static void solve_program(struct escape *escape, const struct escape_options *op
     for (uint32_t i = 0; i < program->function_count; i++)
         program->functions[i]->queued = true;
     solve_queued(escape, options);
-    /* Callbacks that a static function is given: known now, so those are solved again with them. */
-    bool again = false;
-    escape->rules.targets_known = true;
-    for (uint32_t i = 0; i < program->function_count; i++) {
-        struct function *function = program->functions[i];
-        function->rounds = 0;
-        for (uint32_t k = 0; function->parameter_targets && k < function->parameter_count; k++)
-            if (function->parameter_targets[k].count && !function->parameter_targets[k].others)
-                again = function->queued = true;
-    }
-    if (again)
-        solve_queued(escape, options);
     for (uint32_t i = 0; i < program->function_count; i++) {
         solve_one(escape, program->functions[i], true);
         if (options->progress && i % 16 == 0)

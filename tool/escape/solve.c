@@ -12,6 +12,8 @@ struct set *solve_value(struct solve *solve, int32_t operand, struct set *scratc
     const struct unit *unit = solve->function->unit;
     const struct constant *constant = &unit->constants[~operand];
     *scratch = (struct set){0};
+    if (constant->is_unknown)
+        set_add(&solve->points, scratch, (struct ref){object_outside(&solve->points), 0, 1});
     for (uint32_t i = 0; i < constant->count; i++) {
         const struct address *address = &unit->addresses[constant->first + i];
         set_add(&solve->points, scratch,
@@ -120,7 +122,9 @@ static void step(struct solve *solve, uint32_t index)
         first = solve_value(solve, operand_of(function, instruction, 0), &a);
         for (uint32_t i = 0; i < first->count; i++)
             value_add(solve, value, ref_move(first->items[i], instruction->offset, instruction->stride));
-        copies(solve, instruction, value, 1, 1, false); /* an index may be made of a pointer */
+        /* Arithmetic on a pointer stays in its object, as C demands; on null it makes a pointer of a number. */
+        if (!first->count)
+            copies(solve, instruction, value, 1, 1, false);
         break;
     case OP_ALLOCA:
         value_add(solve, value, (struct ref){object_find(points, OBJECT_STACK, index, 0), 0, 0});

@@ -69,8 +69,7 @@ static uint32_t heap_group(const struct making *making, uint32_t number)
         if (object->kind != OBJECT_PARAMETER)
             continue;
         for (uint32_t k = 0; k < object->contents.count; k++)
-            if (object->contents.items[k].value.object == number && !object->contents.items[k].offset &&
-                !object->contents.items[k].stride)
+            if (object->contents.items[k].value.object == number)
                 return HEAP_OUT + object->index;
     }
     return HEAP_INNER;
