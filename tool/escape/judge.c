@@ -177,6 +177,9 @@ void judge_function(struct solve *solve, struct site_list *sites)
             freed_judge(solve, i, &site);
         else
             site.freed = ESCAPE_FREED_NEVER;
+        /* What a callee stores for its caller is a site where it ends, not at each call on the way up. */
+        if (site.through && object->group != HEAP_RETURNED && site.kind > ESCAPE_MAY)
+            continue;
         ARENA_PUSH(&solve->program->arena, sites, site);
     }
 }

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #define OFFSET_MAX   (1 << 24) /* beyond, a place is anywhere in its object */
-#define ENTRIES_MAX  48u       /* of one object; beyond, what it holds is one heap of values */
+#define ENTRIES_MAX  24u       /* of one object; beyond, what it holds is one heap of values */
 #define DEPTH_MAX    3u        /* of stand-ins below a parameter */
-#define CHILDREN_MAX 12u
-#define STAND_INS    96u
+#define CHILDREN_MAX 8u
+#define STAND_INS    40u
 #define NOBODY       UINT32_MAX
 
 static uint32_t gcd(uint32_t a, uint32_t b)
@@ -45,8 +45,18 @@ static bool ref_same(struct ref a, struct ref b)
     return a.offset == b.offset && a.stride == b.stride;
 }
 
+/* Memory that has escaped is outside, whatever name it had: nothing finer can be said of it. */
+static struct ref outside_or(const struct points *points, struct ref ref)
+{
+    const struct object *object = ref.object < points->objects.count ? &points->objects.items[ref.object] : NULL;
+    if (object && object->escaped && object->kind > OBJECT_GLOBAL)
+        return (struct ref){0, 0, 1};
+    return ref;
+}
+
 bool set_add(struct points *points, struct set *set, struct ref ref)
 {
+    ref = outside_or(points, ref);
     uint32_t low = 0, high = set->count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
@@ -218,39 +228,72 @@ void points_read(struct points *points, struct ref place, uint32_t size, struct 
                 (struct ref){object_child(points, place.object, place.offset, place.stride, size), 0, 0});
 }
 
+/* What is seen on the way, each object once. */
+struct reach {
+    struct points *points;
+    struct set *set;
+    bool *seen;
+    uint32_t *pending;
+    uint32_t count, size;
+};
+
+static void reach_add(struct reach *reach, uint32_t number)
+{
+    if (number >= reach->size || reach->seen[number])
+        return;
+    reach->seen[number] = true;
+    reach->pending[reach->count++] = number;
+}
+
+static void reach_found(struct reach *reach, uint32_t number)
+{
+    set_add(reach->points, reach->set, (struct ref){number, 0, 1});
+    reach_add(reach, number);
+}
+
 void points_reach(struct points *points, const struct set *from, struct set *set)
 {
-    struct set seen = {0};
+    /* The stand-ins first, so that no object is made while the walk goes on: one for each start is enough, since
+     * it stands for all that is reached through it. */
+    for (uint32_t i = 0; i < from->count; i++) {
+        const struct object *object = &points->objects.items[from->items[i].object];
+        if (object_is_stand_in(object) || object->exposed)
+            object_deep(points, from->items[i].object);
+    }
+    uint32_t size = points->objects.count;
+    struct reach reach = {points, set, arena_alloc(points->arena, size + 1),
+                          arena_alloc(points->arena, (size + 1) * sizeof(uint32_t)), 0, size};
     for (uint32_t i = 0; i < from->count; i++)
-        set_add(points, &seen, (struct ref){from->items[i].object, 0, 1});
-    uint32_t before;
-    do {
-        before = seen.count;
-        for (uint32_t i = 0; i < seen.count; i++) {
-            uint32_t number = seen.items[i].object;
-            const struct object *object = &points->objects.items[number];
-            struct set inside = {0};
-            if (object->kind == OBJECT_FUNCTION)
-                continue;
-            if (object->kind == OBJECT_GLOBAL) {
-                points_read(points, (struct ref){number, 0, 1}, 0, &inside);
-            } else {
-                if (holds_unknown(object))
-                    set_add(points, &inside, (struct ref){object_outside(points), 0, 1});
-                for (uint32_t k = 0; k < object->contents.count; k++)
-                    set_add(points, &inside, (struct ref){object->contents.items[k].value.object, 0, 1});
-                for (uint32_t at = object->first_child; at != NOBODY; at = points->objects.items[at].next_child)
-                    set_add(points, &inside, (struct ref){at, 0, 1});
-                if (object_is_stand_in(object) || object->exposed)
-                    set_add(points, &inside, (struct ref){object_deep(points, number), 0, 1});
-            }
-            for (uint32_t k = 0; k < inside.count; k++) {
-                struct ref any = {inside.items[k].object, 0, 1};
-                set_add(points, &seen, any);
-                set_add(points, set, any);
-            }
+        reach_add(&reach, from->items[i].object);
+    while (reach.count) {
+        uint32_t number = reach.pending[--reach.count];
+        struct object *object = &points->objects.items[number];
+        if (object->kind == OBJECT_FUNCTION)
+            continue;
+        if (object->kind == OBJECT_GLOBAL && object->symbol->is_constant && object->symbol->has_initializer) {
+            const struct symbol *symbol = object->symbol;
+            for (uint32_t i = 0; i < symbol->count; i++)
+                reach_found(&reach, object_symbol(points, symbol->unit->addresses[symbol->first + i].symbol));
+            continue;
         }
-    } while (seen.count != before);
+        if (holds_unknown(object))
+            set_add(points, set, (struct ref){0, 0, 1});
+        if (object->kind == OBJECT_DEEP)
+            set_add(points, set, (struct ref){number, 0, 1});
+        if ((object->exposed && !object_is_stand_in(object)))
+            set_add(points, set, (struct ref){object_deep(points, number), 0, 1});
+        object = &points->objects.items[number];
+        for (uint32_t k = 0; k < object->contents.count; k++) {
+            uint32_t inside = object->contents.items[k].value.object;
+            const struct object *found = &points->objects.items[inside];
+            reach_found(&reach, inside);
+            if (object_is_stand_in(found) || found->exposed)
+                set_add(points, set, (struct ref){object_deep(points, inside), 0, 1});
+            object = &points->objects.items[number];
+        }
+        for (uint32_t at = object->first_child; at != NOBODY; at = points->objects.items[at].next_child)
+            reach_found(&reach, at);
+    }
 }
 
 static void collapse(struct object *object)
@@ -287,7 +330,14 @@ void points_write(struct points *points, struct ref place, const struct entry *b
         points_escape(points, stored, reason);
         return;
     }
+    if (object->escaped) { /* what it holds need not be known: it is outside */
+        points_escape(points, stored,
+                      (struct reason){.kind = REASON_INSIDE, .instruction = by->instruction, .object = place.object});
+        return;
+    }
     struct entry entry = *by;
+    entry.value = outside_or(points, entry.value);
+    stored = entry.value.object;
     entry.offset = object->collapsed ? 0 : place.offset;
     entry.stride = object->collapsed ? 1 : place.stride;
     entry.size = object->collapsed ? 1 : by->size;
