@@ -4,7 +4,8 @@
 
 #include "solve.h"
 
-#define DEFERRED_MAX 12u
+#define DEFERRED_MAX       12u
+#define CALLBACK_DEPTH_MAX 3u
 
 static const struct hook *hook_find(const struct hook *hooks, size_t count, const char *name)
 {
@@ -305,9 +306,8 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
             break;
         for (uint32_t i = 0; i < summary->call_count; i++) {
             const struct summary_call *call = &summary->calls[i];
-            struct set inner[16] = {{0}}, callees = {0};
-            if (call->argument_count > 16)
-                continue;
+            struct set callees = {0};
+            struct set *inner = arena_alloc(solve->arena, (call->argument_count + 1) * sizeof *inner);
             for (uint32_t a = 0; a < call->argument_count; a++)
                 for (uint32_t k = 0; k < call->arguments[a].count; k++) {
                     struct ref ref = call->arguments[a].items[k];
@@ -316,7 +316,13 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
                 }
             for (uint32_t k = 0; k < map[call->callee.items[0].object].count; k++)
                 set_add(points, &callees, map[call->callee.items[0].object].items[k]);
+            if (solve->callback_depth == CALLBACK_DEPTH_MAX) {
+                apply_unknown(solve, index, inner, call->argument_count, REASON_INDIRECT, NULL, 0, &returned[i]);
+                continue;
+            }
+            solve->callback_depth++;
             apply_callees(solve, index, &callees, inner, call->argument_count, &returned[i], NULL, false);
+            solve->callback_depth--;
         }
     }
     for (uint32_t i = 0; i < summary->edge_count; i++) {

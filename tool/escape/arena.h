@@ -13,6 +13,7 @@ struct arena_chunk;
 
 struct arena {
     struct arena_chunk *chunks; /* the newest first */
+    struct arena_chunk *spare;  /* for another time */
     char *at, *end;
     size_t bytes; /* taken from the heap so far */
     jmp_buf *failed;
@@ -21,6 +22,7 @@ struct arena {
 /* Zeroed, aligned for anything. */
 void *arena_alloc(struct arena *arena, size_t size);
 char *arena_copy(struct arena *arena, const char *text, size_t length);
+void arena_reset(struct arena *arena); /* forgets all, and keeps the memory for another time */
 void arena_done(struct arena *arena);
 
 /* A list that grows by doubling; what it leaves behind goes with the arena. */

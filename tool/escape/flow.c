@@ -8,7 +8,7 @@
 #include "solve.h"
 
 #define CANDIDATES_MAX 64u
-#define STATES_MAX     2048u /* beyond, nothing is claimed */
+#define STATES_MAX     512u  /* beyond, nothing is claimed */
 #define CONDITIONS_MAX 16u
 
 struct state {

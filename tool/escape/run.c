@@ -28,7 +28,7 @@ struct escape {
     char *notes[NOTES_MAX + 1];
     size_t note_count;
     jmp_buf failed;
-    struct function **queue;
+    struct arena scratch; /* of the function that is solved */
 };
 
 static double now_s(void)
@@ -228,11 +228,10 @@ static bool targets_complete(const struct function *function)
 /* Solves one function anew. Returns whether its summary changed. */
 static bool solve_one(struct escape *escape, struct function *function, bool last)
 {
-    struct arena scratch = {.failed = &escape->failed};
+    struct arena *scratch = &escape->scratch;
     struct program *program = &escape->program;
-    /* The scratch is given back by jumping out of here, too: see escape_run. */
-    struct solve *solve = arena_alloc(&scratch, sizeof *solve);
-    solve->arena = &scratch;
+    struct solve *solve = arena_alloc(scratch, sizeof *solve);
+    solve->arena = scratch;
     solve->program = program;
     solve->rules = &escape->rules;
     solve->function = function;
@@ -245,8 +244,8 @@ static bool solve_one(struct escape *escape, struct function *function, bool las
         judge_function(solve, &escape->sites);
     } else if (last) {
         /* Its own blocks are judged by the callbacks that it can be given; its callers each know their own. */
-        struct solve *closer = arena_alloc(&scratch, sizeof *closer);
-        *closer = (struct solve){.arena = &scratch, .program = program, .rules = &escape->rules, .function = function};
+        struct solve *closer = arena_alloc(scratch, sizeof *closer);
+        *closer = (struct solve){.arena = scratch, .program = program, .rules = &escape->rules, .function = function};
         escape->rules.targets_known = true;
         solve_function(closer);
         escape->rules.targets_known = false;
@@ -254,9 +253,9 @@ static bool solve_one(struct escape *escape, struct function *function, bool las
     }
     if (changed || last)
         function->summary = summary;
-    if (scratch.bytes > escape->counts.peak_bytes)
-        escape->counts.peak_bytes = scratch.bytes;
-    arena_done(&scratch);
+    if (scratch->bytes > escape->counts.peak_bytes)
+        escape->counts.peak_bytes = scratch->bytes;
+    arena_reset(scratch);
     return changed;
 }
 
@@ -484,6 +483,7 @@ int escape_run(const struct escape_input *inputs, size_t count, const struct esc
     if (!escape)
         return -ENOMEM;
     escape->program.arena.failed = &escape->failed;
+    escape->scratch.failed = &escape->failed;
     escape->rules.closed = options->closed;
     int status = setjmp(escape->failed) ? -ENOMEM : rules_read(escape, &options->user, ret_message, message_size);
     if (!status)
@@ -514,6 +514,7 @@ void escape_destroy(struct escape *escape)
     free(escape->rules.hooks);
     free(escape->rules.functions);
     arena_done(&escape->program.arena);
+    arena_done(&escape->scratch);
     /* libLLVM stays loaded: taking it away again while its own threads' data is there is not safe. */
     free(escape);
 }

@@ -227,18 +227,28 @@ void solve_function(struct solve *solve)
         else
             value_add(solve, (int32_t)i, (struct ref){object_find(points, OBJECT_PARAMETER, i, 0), 0, 0});
     }
+    uint32_t *stamps = arena_alloc(solve->arena, (function->instruction_count + 1) * sizeof *stamps), version = 1;
     bool filled = false;
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
+        /* An instruction is looked at again only when something, anywhere, has changed since it was. */
+        bool any = false;
+        for (uint32_t i = 0; i < function->instruction_count; i++) {
+            if (function->instructions[i].op == OP_NONE || stamps[i] == version)
+                continue;
+            points->changed = false;
+            step(solve, i);
+            any |= points->changed;
+            stamps[i] = points->changed ? version++ : version;
+        }
         points->changed = false;
-        for (uint32_t i = 0; i < function->instruction_count; i++)
-            if (function->instructions[i].op != OP_NONE)
-                step(solve, i);
         points_spread(points);
-        if (points->changed)
+        version += points->changed;
+        if (points->changed || any)
             continue;
         if (filled)
             return;
         unknown_fill(solve);
+        version += points->changed;
         filled = !points->changed;
         if (filled)
             return;

@@ -119,6 +119,7 @@ struct solve {
     struct set results;        /* returned */
     uint32_t return_instruction;
     bool *jumps;               /* by instruction: a call that may longjmp */
+    uint32_t callback_depth;   /* callbacks that are given callbacks */
     bool may_longjmp, waits;   /* waits: on a callee that has not been solved yet */
 };
 
