@@ -295,8 +295,16 @@ void lift_instruction(struct lift *lift, llvm_value value, struct instruction *i
         instruction->exact = true;
         operands_add(lift, value, instruction);
         break;
+    case LLVM_ADD:
     case LLVM_SUB:
-        if (is_pointer_difference(lift, value))
+    case LLVM_MUL:
+    case LLVM_UDIV:
+    case LLVM_SDIV:
+    case LLVM_UREM:
+    case LLVM_SREM:
+        /* Parts of a pointer are moved, shifted and put together; nobody counts with them. */
+        if ((kind == LLVM_TYPE_INTEGER && llvm->LLVMGetIntTypeWidth(type) < 64) ||
+            (opcode == LLVM_SUB && is_pointer_difference(lift, value)))
             break;
         /* fall through */
     default:

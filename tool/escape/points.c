@@ -5,9 +5,9 @@
 
 #define OFFSET_MAX   (1 << 24) /* beyond, a place is anywhere in its object */
 #define ENTRIES_MAX  24u       /* of one object; beyond, what it holds is one heap of values */
-#define DEPTH_MAX    3u        /* of stand-ins below a parameter */
-#define CHILDREN_MAX 8u
-#define STAND_INS    40u
+#define DEPTH_MAX    2u        /* of stand-ins below a parameter */
+#define CHILDREN_MAX 6u
+#define STAND_INS    32u
 #define NOBODY       UINT32_MAX
 
 static uint32_t gcd(uint32_t a, uint32_t b)

@@ -15,7 +15,7 @@
 #include "lift.h"
 #include "solve.h"
 
-#define ROUNDS_MAX 12u /* of one function in a cycle of calls; then nothing is claimed about it */
+#define ROUNDS_MAX 30u /* of one function in a cycle of calls; then nothing is claimed about it */
 #define NOTES_MAX  64u
 #define JOBS_MAX   64u
 
