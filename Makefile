@@ -8,7 +8,7 @@ poolwise   = $(BUILD)/tool/poolwise
 sample     = $(BUILD)/examples/sample/sample
 run_inputs = $(BUILD)/run
 
-.PHONY: all run test bench bench-record install clean deps-check deps-run deps-test deps-bench compile
+.PHONY: all run test test-escape-dynamic test-escape-cases bench bench-record install clean deps-check deps-run deps-test deps-bench compile
 
 all: deps-check compile
 
@@ -41,6 +41,16 @@ run: deps-run
 test: deps-test
 	@$(MAKE) --no-print-directory compile
 	$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs
+
+# The escape analysis' verdicts on real programs against what they do. Fetches their sources.
+test-escape-dynamic: deps-test
+	@$(MAKE) --no-print-directory compile
+	python3 tests/escape/dynamic.py $(poolwise) $(BUILD)/escape-dynamic
+
+# The table of hand-made cases: kind, expected, got.
+test-escape-cases: deps-test
+	@$(MAKE) --no-print-directory compile
+	python3 tests/escape/cases.py $(poolwise) tests/escape/cases.c tests/escape/adversary.c
 
 bench: bench-record
 
