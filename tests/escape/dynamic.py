@@ -94,13 +94,27 @@ def redis(poolwise, directory):
     return folder, files, flags, trace
 
 
+def beside(site, static):
+    """Was the block made by the call for another owner, as a cache that it fills? Then on the way in some frame
+    allocates at a place whose block the source says is not the one handed over."""
+    for frame in site["stack"]:
+        function, _, place = frame.partition(" ")
+        file, _, line = os.path.basename(place).rpartition(":")
+        if file == os.path.basename(site["file"] or "") and line == str(site["line"]):
+            return False
+        classes = {s["class"] for (f, number, _), group in static.items() for s in group if f == file and str(number) == line}
+        if classes and "returned" not in classes:
+            return True
+    return False
+
+
 def judge(name, poolwise, folder, files, flags, trace):
     report = run([poolwise, "escape", "--json", *files, "--", *flags], cwd=folder, capture_output=True).stdout
     static = {}
     for site in json.loads(report)["sites"]:
         static.setdefault((os.path.basename(site["file"]), site["line"], site["callee"]), []).append(site)
     handing = sorted({s["callee"] for group in static.values() for s in group if s["allocating_call"] and re.fullmatch(r"\w+", s["callee"])})
-    checked, proven_dead, always_dead, bad = 0, 0, 0, []
+    checked, proven_dead, always_dead, other, bad = 0, 0, 0, 0, []
     # Twice: as the sites are seen by themselves, and with each function that hands over a block looked through.
     for wrappers in ([], ["--wrapper", "|".join(handing)]):
         advice = json.loads(run([poolwise, "advise", "--json", *wrappers, trace], capture_output=True).stdout)
@@ -122,8 +136,14 @@ def judge(name, poolwise, folder, files, flags, trace):
             proven_dead += bool(dead)
             certain = verdict["freed"] in ("all-paths", "each-iteration")
             if later or (certain and site["never_freed"]):
-                bad.append((site, verdict, later))
-    print(f"{name}: {checked} sites that ran are said not to escape, {len(bad)} of them outlived their call; "
+                if verdict["allocating_call"] and beside(site, static):
+                    other += 1
+                    print(f"  {verdict['file']}:{verdict['line']} {verdict['callee']}: blocks beside the one handed over live on, "
+                          f"as {' < '.join(f.split()[0] for f in site['stack'][:6])}")
+                else:
+                    bad.append((site, verdict, later))
+    print(f"{name}: {checked} sites that ran are said not to escape, {len(bad)} of them outlived their call "
+          f"(and {other} made blocks for others besides); "
           f"of {always_dead} whose blocks always died in it, {proven_dead} are proven")
     for site, verdict, later in bad:
         print(f"  {verdict['file']}:{verdict['line']} {verdict['callee']} in {verdict['function']}: {verdict['verdict']}; "

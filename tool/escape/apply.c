@@ -175,6 +175,10 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
 static void apply_unknown(struct solve *solve, uint32_t index, const struct set *arguments, uint32_t count,
                           enum reason_kind kind, const char *name, uint64_t nocapture, struct set *results)
 {
+    struct set nothing = {0};
+    uint32_t size = solve->function->instructions[index].size;
+    if (size && size < 8) /* a number: what it tells of a pointer, unknown code could as well keep */
+        results = &nothing;
     for (uint32_t i = 0; i < count; i++) {
         bool kept_out = i < 64 && (nocapture >> i & 1);
         struct set inside = {0};

@@ -252,6 +252,9 @@ int lift_file(const struct llvm *llvm, const char *path, struct unit *unit, char
     if (llvm->LLVMParseIRInContext(context, buffer, &module, &message)) { /* takes the buffer */
         snprintf(ret_message, message_size, "%s: libLLVM %u cannot read it%s%.200s", path, llvm->version,
                  message ? ": " : "", message ? message : "");
+        for (char *at = ret_message; *at; at++) /* it may quote what it could not read */
+            if (*at < ' ' || *at > '~')
+                *at = '?';
         llvm->LLVMDisposeMessage(message);
         llvm->LLVMContextDispose(context);
         return -EINVAL;

@@ -191,6 +191,7 @@ static void lift_call(struct lift *lift, llvm_value value, struct instruction *i
     else
         instruction->hook = hook_of(lift, callee);
     instruction->signature = lift_signature(lift, llvm->LLVMGetCalledFunctionType(value));
+    instruction->size = size_of(lift, value);
     instruction->noreturn = call_has(lift, value, callee, LLVM_ATTRIBUTE_FUNCTION, lift->noreturn);
     instruction->returns_twice = call_has(lift, value, callee, LLVM_ATTRIBUTE_FUNCTION, lift->returns_twice);
 }

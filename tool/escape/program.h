@@ -28,7 +28,7 @@ enum op {
     OP_COPY_MEMORY, /* size bytes (0: unknown) from operand 1 to operand 0 */
     OP_VA_START, /* operand 0: the list to fill */
     OP_VA_ARG,   /* yields any argument of the list in operand 0 */
-    OP_CALL,     /* arguments, then the callee */
+    OP_CALL,     /* arguments, then the callee; size: of the result */
     OP_OPAQUE,   /* may do anything with its operands: assembly, intrinsics that are not known */
     OP_RETURN,   /* operand 0, if any */
     OP_BRANCH,   /* operand 0, if any: the condition; successor 0 when it holds */
