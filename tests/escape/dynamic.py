@@ -97,14 +97,17 @@ def redis(poolwise, directory):
 def beside(site, static):
     """Was the block made by the call for another owner, as a cache that it fills? Then on the way in some frame
     allocates at a place whose block the source says is not the one handed over."""
+    inner = None
     for frame in site["stack"]:
         function, _, place = frame.partition(" ")
         file, _, line = os.path.basename(place).rpartition(":")
         if file == os.path.basename(site["file"] or "") and line == str(site["line"]):
             return False
-        classes = {s["class"] for (f, number, _), group in static.items() for s in group if f == file and str(number) == line}
+        # By name, since compilers put calls that are spread over lines at different ones.
+        classes = {s["class"] for group in static.values() for s in group if s["function"] == function and s["callee"] == inner}
         if classes and "returned" not in classes:
             return True
+        inner = function
     return False
 
 
@@ -147,7 +150,7 @@ def judge(name, poolwise, folder, files, flags, trace):
           f"of {always_dead} whose blocks always died in it, {proven_dead} are proven")
     for site, verdict, later in bad:
         print(f"  {verdict['file']}:{verdict['line']} {verdict['callee']} in {verdict['function']}: {verdict['verdict']}; "
-              f"{later} freed later, {site['never_freed']} never, of {site['allocations']}: {' < '.join(site['stack'][:4])}")
+              f"{later} freed later, {site['never_freed']} never, of {site['allocations']}: {' < '.join(re.sub('/[^ ]*/', '', f) for f in site['stack'][:9])}")
     return len(bad)
 
 
