@@ -161,6 +161,7 @@ class Program:
             return f"swap_nodes({self.pick('&p0', '&p1')}, {self.pick('&' + s + '.a', '&' + s + '.arr[1]', '&p2')});"
         if kind == 22:
             return f"if (depth < 3) {{ depth++; {p} = call_it(f{self.random.randrange(count)}, {q}, {p}); depth--; }}"
+        q = self.pick("p0", "p1", "p2", "p3")
         return f"{{ unsigned long hidden = (unsigned long){p} ^ 0x5500000000000000ul; {q} = (struct node *)(hidden ^ 0x5500000000000000ul); }}"
 
     def text(self):
