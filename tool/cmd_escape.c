@@ -12,26 +12,33 @@
 
 static void help(FILE *stream)
 {
-    fputs(
-        "usage: poolwise escape [OPTION...] FILE.c... [-- COMPILER-FLAG...]\n"
-        "       poolwise escape [OPTION...] -p compile_commands.json [FILE.c...]\n"
-        "       poolwise escape [OPTION...] FILE.bc...\n\n"
-        "Says for each call that makes a block whether the block can outlive the function that makes it, from\n"
-        "the source, as `go build -gcflags=-m` does for Go. Needs clang.\n\n"
-        "  -m 1|2               1: a line for each call (default); 2: and the chain of reasons under it\n"
-        "  --json               one JSON document instead, for scripts and for `poolwise advise --static`\n"
-        "  -p FILE              a compilation database: the whole program, or the files named of it\n"
-        "  -w NAME[:KIND[:N]]   NAME allocates: malloc (size in argument N, from 0), calloc, realloc:P,N, strdup\n"
-        "  -f NAME[:N]          NAME frees its argument N\n"
-        "  -n NAME              NAME keeps none of its arguments\n"
-        "  --hook FIELD=KIND    what is called through FIELD allocates or frees: STRUCT:OFFSET or VARIABLE:OFFSET, and a\n"
-        "                       kind as for -w, or free[:N]\n"
-        "  --closed             the files are the whole program: a call through a pointer reaches only their functions\n"
-        "  -j N                 N at once (default: one per CPU)\n"
-        "  --no-cache           compile everything anew (otherwise bitcode is kept in ~/.cache/poolwise, by content)\n"
-        "  --stats              what it took, on standard error\n\n"
-        "What it assumes: docs/escape.md\n",
-        stream);
+    fputs("usage: poolwise escape [OPTION...] FILE.c... [-- COMPILER-FLAG...]\n"
+          "       poolwise escape [OPTION...] -p compile_commands.json [FILE.c...]\n"
+          "       poolwise escape [OPTION...] FILE.bc...\n\n"
+          "Says for each call that makes a block whether the block can outlive the function that "
+          "makes it, from\n"
+          "the source, as `go build -gcflags=-m` does for Go. Needs clang.\n\n"
+          "  -m 1|2               1: a line for each call (default); 2: and the chain of reasons "
+          "under it\n"
+          "  --json               one JSON document instead, for scripts and for `poolwise advise "
+          "--static`\n"
+          "  -p FILE              a compilation database: the whole program, or the files named of "
+          "it\n"
+          "  -w NAME[:KIND[:N]]   NAME allocates: malloc (size in argument N, from 0), calloc, "
+          "realloc:P,N, strdup\n"
+          "  -f NAME[:N]          NAME frees its argument N\n"
+          "  -n NAME              NAME keeps none of its arguments\n"
+          "  --hook FIELD=KIND    what is called through FIELD allocates or frees: STRUCT:OFFSET "
+          "or VARIABLE:OFFSET, and a\n"
+          "                       kind as for -w, or free[:N]\n"
+          "  --closed             the files are the whole program: a call through a pointer "
+          "reaches only their functions\n"
+          "  -j N                 N at once (default: one per CPU)\n"
+          "  --no-cache           compile everything anew (otherwise bitcode is kept in "
+          "~/.cache/poolwise, by content)\n"
+          "  --stats              what it took, on standard error\n\n"
+          "What it assumes: docs/escape.md\n",
+          stream);
 }
 
 struct names {
@@ -119,12 +126,14 @@ static bool named(const char *file, char **names, int count)
 static void stats_print(const struct escape_counts *counts)
 {
     fprintf(stderr,
-            "%zu files (%zu from the cache), %zu functions, %zu instructions; compiling %.2f s, reading %.2f s, "
+            "%zu files (%zu from the cache), %zu functions, %zu instructions; compiling %.2f s, "
+            "reading %.2f s, "
             "analysing %.2f s; %.1f MB\n"
             "%zu sites: %zu do not escape, %zu may, %zu escape\n",
-            counts->units, counts->cached, counts->functions, counts->instructions, counts->compile_s, counts->read_s,
-            counts->solve_s, (double)counts->peak_bytes / 1e6, counts->sites, counts->by_class[ESCAPE_NOT],
-            counts->by_class[ESCAPE_MAY], counts->sites - counts->by_class[ESCAPE_NOT] - counts->by_class[ESCAPE_MAY]);
+            counts->units, counts->cached, counts->functions, counts->instructions,
+            counts->compile_s, counts->read_s, counts->solve_s, (double)counts->peak_bytes / 1e6,
+            counts->sites, counts->by_class[ESCAPE_NOT], counts->by_class[ESCAPE_MAY],
+            counts->sites - counts->by_class[ESCAPE_NOT] - counts->by_class[ESCAPE_MAY]);
 }
 
 static int analyse(struct escape_command *command, const struct escape_input *inputs, size_t count)
@@ -137,14 +146,17 @@ static int analyse(struct escape_command *command, const struct escape_input *in
         return command_error("%s", message);
     for (const char *const *note = escape_notes(escape); *note; note++)
         fprintf(stderr, "poolwise: left out: %s\n", *note);
-    status = command->json ? escape_json(escape, stdout)
-                           : escape_text(escape, command->detail, command->globals->colour_out, stdout);
+    status = command->json
+                 ? escape_json(escape, stdout)
+                 : escape_text(escape, command->detail, command->globals->colour_out, stdout);
     if (!status && fflush(stdout))
         status = -errno;
     if (command->stats)
         stats_print(escape_counts(escape));
     else if (!command->json && !command->globals->quiet && !escape_counts(escape)->sites)
-        fprintf(stderr, "poolwise: no call here makes a block (allocators of the program's own: -w, --hook)\n");
+        fprintf(
+            stderr,
+            "poolwise: no call here makes a block (allocators of the program's own: -w, --hook)\n");
     escape_destroy(escape);
     if (status == -EPIPE)
         return EXIT_PROBLEM;
@@ -173,13 +185,14 @@ static int from_database(struct escape_command *command, char **names, int name_
 
 int cmd_escape(const struct command_globals *globals, int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, COMMAND_OPTION_OWN},
-                                            {"hook", required_argument, NULL, COMMAND_OPTION_OWN + 1},
-                                            {"closed", no_argument, NULL, COMMAND_OPTION_OWN + 2},
-                                            {"no-cache", no_argument, NULL, COMMAND_OPTION_OWN + 3},
-                                            {"stats", no_argument, NULL, COMMAND_OPTION_OWN + 4},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, COMMAND_OPTION_OWN},
+        {"hook", required_argument, NULL, COMMAND_OPTION_OWN + 1},
+        {"closed", no_argument, NULL, COMMAND_OPTION_OWN + 2},
+        {"no-cache", no_argument, NULL, COMMAND_OPTION_OWN + 3},
+        {"stats", no_argument, NULL, COMMAND_OPTION_OWN + 4},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
     struct escape_command command = {.globals = globals, .detail = 1, .options = {.cache = true}};
     /* Files come before --, the compiler's flags after it; getopt would take the flags for more files. */
     int own = 1;
@@ -197,8 +210,8 @@ int cmd_escape(const struct command_globals *globals, int argc, char **argv)
         if (status)
             return status;
     }
-    command.options.user = (struct libc_user){command.allocators.items, command.frees.items, command.keepless.items,
-                                              command.hooks.items};
+    command.options.user = (struct libc_user){command.allocators.items, command.frees.items,
+                                              command.keepless.items, command.hooks.items};
     command.options.progress = progress;
     command.options.context = (void *)(uintptr_t)globals;
     if (command.database)

@@ -32,7 +32,8 @@ static char *file_read(const char *path)
 }
 
 /* Analyses the inputs and returns what `poolwise escape --json` would print. */
-static int inputs_text(const struct escape_input *inputs, size_t count, char **ret_text, char *ret_message, size_t message_size)
+static int inputs_text(const struct escape_input *inputs, size_t count, char **ret_text,
+                       char *ret_message, size_t message_size)
 {
     const struct escape_options options = {.cache = true};
     struct escape *escape;
@@ -71,7 +72,8 @@ static int bitcode_text(const char *folder, char **ret_text, char *ret_message, 
         closedir(entries);
     if (!status && !count) {
         status = -ENOENT;
-        snprintf(ret_message, message_size, "--static %s: there is neither compile_commands.json nor bitcode in it", folder);
+        snprintf(ret_message, message_size,
+                 "--static %s: there is neither compile_commands.json nor bitcode in it", folder);
     }
     if (!status)
         status = inputs_text(inputs, count, ret_text, ret_message, message_size);
@@ -117,7 +119,8 @@ int join_open(const char *path, struct join **ret_join, char *ret_message, size_
     if (join) {
         join->document = cJSON_Parse(text);
         if (!cJSON_IsArray(cJSON_GetObjectItem(join->document, "sites"))) {
-            snprintf(ret_message, message_size, "--static %s: it is no output of `poolwise escape --json`", path);
+            snprintf(ret_message, message_size,
+                     "--static %s: it is no output of `poolwise escape --json`", path);
             cJSON_Delete(join->document);
             free(join);
             join = NULL;
@@ -204,12 +207,14 @@ int join_apply(const struct join *join, const struct report_site *site, struct v
     const char *class = string_of(source, "class");
     bool stays = !strcmp(class, "does-not-escape"), may = !strcmp(class, "may-escape");
     const struct analyse_site *facts = site->facts;
-    bool frame = verdict->kind == VERDICT_STACK || verdict->kind == VERDICT_HOIST || verdict->kind == VERDICT_PRESIZE;
-    bool died = facts->outlived_known && facts->outlived[0] == facts->outlived_known && !facts->never_freed &&
-                !facts->freed_by_other_thread;
-    size_t used = (size_t)snprintf(line, sizeof line, "Source: %s(%s) at line %u %.600s", string_of(source, "callee"),
-                                   cJSON_IsNumber(cJSON_GetObjectItem(source, "size")) ? "constant size" : "size varies",
-                                   site->names.line, string_of(source, "verdict"));
+    bool frame = verdict->kind == VERDICT_STACK || verdict->kind == VERDICT_HOIST ||
+                 verdict->kind == VERDICT_PRESIZE;
+    bool died = facts->outlived_known && facts->outlived[0] == facts->outlived_known &&
+                !facts->never_freed && !facts->freed_by_other_thread;
+    size_t used = (size_t)snprintf(
+        line, sizeof line, "Source: %s(%s) at line %u %.600s", string_of(source, "callee"),
+        cJSON_IsNumber(cJSON_GetObjectItem(source, "size")) ? "constant size" : "size varies",
+        site->names.line, string_of(source, "verdict"));
     /* The one chain that stands between what was seen and a proof. */
     const cJSON *step;
     if (!stays && used < sizeof line) {
@@ -219,12 +224,14 @@ int join_apply(const struct join *join, const struct report_site *site, struct v
             const cJSON *at = cJSON_GetObjectItem(step, "line");
             if (used >= sizeof line)
                 break;
-            used += (size_t)snprintf(line + used, sizeof line - used, "%s%s (%s:%u)", before, string_of(step, "text"),
-                                     base_name(string_of(step, "file")), cJSON_IsNumber(at) ? (unsigned)at->valuedouble : 0);
+            used += (size_t)snprintf(line + used, sizeof line - used, "%s%s (%s:%u)", before,
+                                     string_of(step, "text"), base_name(string_of(step, "file")),
+                                     cJSON_IsNumber(at) ? (unsigned)at->valuedouble : 0);
             before = ", ";
         }
     }
-    snprintf(line + (used < sizeof line ? used : sizeof line - 3), used < sizeof line ? sizeof line - used : 3, ".\n");
+    snprintf(line + (used < sizeof line ? used : sizeof line - 3),
+             used < sizeof line ? sizeof line - used : 3, ".\n");
     for (char *at = line; *at; at++) /* one line of evidence */
         if (*at == '\n' && at[1])
             *at = ' ';
@@ -234,8 +241,12 @@ int join_apply(const struct join *join, const struct report_site *site, struct v
     if (stays && died)
         return text_append(&verdict->reason, "; the source proves that none can outlive it");
     if (stays)
-        return text_append(&verdict->reason, "; by the source the block does not escape, yet some were seen to outlive the frame: "
-                                             "look for a leak or for blocks that the same call makes besides");
-    return text_append(&verdict->reason, may ? "; not proven: the source leaves open whether code that is not in it keeps the block"
-                                             : "; not proven: the source has a way for the block to get out, see Source");
+        return text_append(
+            &verdict->reason,
+            "; by the source the block does not escape, yet some were seen to outlive the frame: "
+            "look for a leak or for blocks that the same call makes besides");
+    return text_append(
+        &verdict->reason,
+        may ? "; not proven: the source leaves open whether code that is not in it keeps the block"
+            : "; not proven: the source has a way for the block to get out, see Source");
 }

@@ -15,7 +15,8 @@ static const struct hook *hook_find(const struct hook *hooks, size_t count, cons
     return NULL;
 }
 
-const char *solve_rule(const struct rules *rules, const struct instruction *call, const char *callee)
+const char *solve_rule(const struct rules *rules, const struct instruction *call,
+                       const char *callee)
 {
     const struct hook *hook = NULL;
     if (callee)
@@ -37,7 +38,8 @@ static void result_add(struct solve *solve, uint32_t index, struct ref ref)
 }
 
 /* Argument `letter` of the call: its values, or none when there is no such argument. */
-static const struct set *argument(struct solve *solve, uint32_t index, char letter, struct set *scratch, int32_t *ret_operand)
+static const struct set *argument(struct solve *solve, uint32_t index, char letter,
+                                  struct set *scratch, int32_t *ret_operand)
 {
     const struct instruction *call = &solve->function->instructions[index];
     uint32_t number = (uint32_t)(letter - '0');
@@ -100,19 +102,26 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
             free_add(solve, index, first, operand, true, true);
             /* What the old block held, the new one does. */
             for (uint32_t i = 0; i < first->count; i++)
-                points_copy(points, (struct ref){first->items[i].object, first->items[i].offset, first->items[i].stride},
-                            (struct ref){object_find(points, OBJECT_HEAP, index, HEAP_RETURNED), 0, 0}, 0, &by);
+                points_copy(
+                    points,
+                    (struct ref){first->items[i].object, first->items[i].offset,
+                                 first->items[i].stride},
+                    (struct ref){object_find(points, OBJECT_HEAP, index, HEAP_RETURNED), 0, 0}, 0,
+                    &by);
             /* fall through */
         case 'A':
         case 'C':
-            result_add(solve, index, (struct ref){object_find(points, OBJECT_HEAP, index, HEAP_RETURNED), 0, 0});
+            result_add(solve, index,
+                       (struct ref){object_find(points, OBJECT_HEAP, index, HEAP_RETURNED), 0, 0});
             break;
         case 'F':
             free_add(solve, index, first, operand, true, false);
             break;
         case 'O':
             set_add(points, &found,
-                    (struct ref){object_find(points, OBJECT_HEAP, index, HEAP_OUT + (uint32_t)(numbers[0] - '0')), 0, 0});
+                    (struct ref){object_find(points, OBJECT_HEAP, index,
+                                             HEAP_OUT + (uint32_t)(numbers[0] - '0')),
+                                 0, 0});
             solve_store(solve, first, &found, 8, by);
             break;
         case 'r':
@@ -144,7 +153,8 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
             }
             break;
         case 's': {
-            const struct set *second = argument(solve, index, numbers[0] ? numbers[1] : '\0', &b, NULL);
+            const struct set *second =
+                argument(solve, index, numbers[0] ? numbers[1] : '\0', &b, NULL);
             struct set inside = {0};
             for (uint32_t i = 0; i < second->count; i++)
                 set_add(points, &inside, (struct ref){second->items[i].object, 0, 1});
@@ -152,7 +162,8 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
             break;
         }
         case 'c': {
-            const struct set *second = argument(solve, index, numbers[0] ? numbers[1] : '\0', &b, NULL);
+            const struct set *second =
+                argument(solve, index, numbers[0] ? numbers[1] : '\0', &b, NULL);
             for (uint32_t i = 0; i < first->count; i++)
                 for (uint32_t k = 0; k < second->count; k++)
                     points_copy(points, second->items[k], first->items[i], 0, &by);
@@ -172,19 +183,22 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
 }
 
 /* Code that is not here: it may keep all that it can reach, and return any of it. */
-static void apply_unknown(struct solve *solve, uint32_t index, const struct set *arguments, uint32_t count,
-                          enum reason_kind kind, const char *name, uint64_t nocapture, struct set *results)
+static void apply_unknown(struct solve *solve, uint32_t index, const struct set *arguments,
+                          uint32_t count, enum reason_kind kind, const char *name,
+                          uint64_t nocapture, struct set *results)
 {
     struct set nothing = {0};
     uint32_t size = solve->function->instructions[index].size;
-    if (size && size < 8) /* a number: what it tells of a pointer, unknown code could as well keep */
+    if (size &&
+        size < 8) /* a number: what it tells of a pointer, unknown code could as well keep */
         results = &nothing;
     for (uint32_t i = 0; i < count; i++) {
         bool kept_out = i < 64 && (nocapture >> i & 1);
         struct set inside = {0};
         if (kept_out) /* of the pointer itself that is promised, of what it points to nothing is */
             for (uint32_t k = 0; k < arguments[i].count; k++)
-                points_read(&solve->points, (struct ref){arguments[i].items[k].object, 0, 1}, 0, &inside);
+                points_read(&solve->points, (struct ref){arguments[i].items[k].object, 0, 1}, 0,
+                            &inside);
         const struct set *set = kept_out ? &inside : &arguments[i];
         for (uint32_t k = 0; k < set->count; k++) {
             points_escape(&solve->points, set->items[k].object,
@@ -192,7 +206,8 @@ static void apply_unknown(struct solve *solve, uint32_t index, const struct set 
             set_add(&solve->points, results, (struct ref){set->items[k].object, 0, 1});
         }
         if (kept_out && inside.count) { /* it may put there what it likes */
-            struct entry by = {.instruction = index, .value = {object_outside(&solve->points), 0, 1}};
+            struct entry by = {.instruction = index,
+                               .value = {object_outside(&solve->points), 0, 1}};
             for (uint32_t k = 0; k < arguments[i].count; k++)
                 points_write(&solve->points, (struct ref){arguments[i].items[k].object, 0, 1}, &by);
         }
@@ -219,8 +234,8 @@ static uint32_t node_object(struct solve *solve, uint32_t index, const struct su
 }
 
 /* A callback whose target only our own caller may know. */
-static void defer(struct solve *solve, uint32_t index, uint32_t callee, const struct set *arguments, uint32_t count,
-                  struct set *results)
+static void defer(struct solve *solve, uint32_t index, uint32_t callee, const struct set *arguments,
+                  uint32_t count, struct set *results)
 {
     struct summary_call *call = NULL;
     uint32_t number = 0;
@@ -233,8 +248,8 @@ static void defer(struct solve *solve, uint32_t index, uint32_t callee, const st
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t k = 0; k < arguments[i].count; k++)
             points_escape(&solve->points, arguments[i].items[k].object,
-                          (struct reason){.kind = REASON_INDIRECT, .instruction = index,
-                                          .node = REASON_OURS});
+                          (struct reason){
+                              .kind = REASON_INDIRECT, .instruction = index, .node = REASON_OURS});
     if (!call && solve->deferred.count == DEFERRED_MAX) {
         solve->function->opaque = true;
         return;
@@ -249,14 +264,17 @@ static void defer(struct solve *solve, uint32_t index, uint32_t callee, const st
     }
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t k = 0; k < arguments[i].count; k++)
-            solve->points.changed |= set_add(&solve->points, &call->arguments[i], arguments[i].items[k]);
-    set_add(&solve->points, results, (struct ref){object_find(&solve->points, OBJECT_RESULT, number, 0), 0, 0});
+            solve->points.changed |=
+                set_add(&solve->points, &call->arguments[i], arguments[i].items[k]);
+    set_add(&solve->points, results,
+            (struct ref){object_find(&solve->points, OBJECT_RESULT, number, 0), 0, 0});
     if (solve->rules->uses_longjmp)
         solve->jumps[index] = true; /* whether it really may, our caller finds out */
 }
 
-void apply_summary(struct solve *solve, uint32_t index, struct function *callee, const struct set *arguments,
-                   uint32_t count, const struct set *variable, struct set *results)
+void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
+                   const struct set *arguments, uint32_t count, const struct set *variable,
+                   struct set *results)
 {
     struct points *points = &solve->points;
     const struct summary *summary = callee->summary;
@@ -265,17 +283,21 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
         return;
     }
     if (summary->too_large) {
-        apply_unknown(solve, index, arguments, count, REASON_COMPLEX, callee->symbol->name, 0, results);
+        apply_unknown(solve, index, arguments, count, REASON_COMPLEX, callee->symbol->name, 0,
+                      results);
         for (uint32_t k = 0; variable && k < variable->count; k++)
             points_escape(points, variable->items[k].object,
-                          (struct reason){.kind = REASON_COMPLEX, .instruction = index, .name = callee->symbol->name});
+                          (struct reason){.kind = REASON_COMPLEX,
+                                          .instruction = index,
+                                          .name = callee->symbol->name});
         return;
     }
     if (summary->may_longjmp)
         jump_add(solve, index);
     struct set *map = arena_alloc(solve->arena, (summary->node_count + 1) * sizeof *map);
     struct set returned[DEFERRED_MAX] = {{0}};
-    for (uint32_t round = 0; round < 2; round++) { /* a second time only for what callbacks return */
+    for (uint32_t round = 0; round < 2;
+         round++) { /* a second time only for what callbacks return */
         for (uint32_t i = 0; i < summary->node_count; i++) {
             const struct summary_node *node = &summary->nodes[i];
             switch (node->kind) {
@@ -290,7 +312,8 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
             case OBJECT_CHILD: {
                 const struct set *from = &map[node->parent];
                 for (uint32_t k = 0; k < from->count; k++)
-                    points_read(points, ref_move(from->items[k], node->offset, node->stride), node->size, &map[i]);
+                    points_read(points, ref_move(from->items[k], node->offset, node->stride),
+                                node->size, &map[i]);
                 break;
             }
             case OBJECT_DEEP:
@@ -311,21 +334,25 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
         for (uint32_t i = 0; i < summary->call_count; i++) {
             const struct summary_call *call = &summary->calls[i];
             struct set callees = {0};
-            struct set *inner = arena_alloc(solve->arena, (call->argument_count + 1) * sizeof *inner);
+            struct set *inner =
+                arena_alloc(solve->arena, (call->argument_count + 1) * sizeof *inner);
             for (uint32_t a = 0; a < call->argument_count; a++)
                 for (uint32_t k = 0; k < call->arguments[a].count; k++) {
                     struct ref ref = call->arguments[a].items[k];
                     for (uint32_t m = 0; m < map[ref.object].count; m++)
-                        set_add(points, &inner[a], ref_move(map[ref.object].items[m], ref.offset, ref.stride));
+                        set_add(points, &inner[a],
+                                ref_move(map[ref.object].items[m], ref.offset, ref.stride));
                 }
             for (uint32_t k = 0; k < map[call->callee.items[0].object].count; k++)
                 set_add(points, &callees, map[call->callee.items[0].object].items[k]);
             if (solve->callback_depth == CALLBACK_DEPTH_MAX) {
-                apply_unknown(solve, index, inner, call->argument_count, REASON_INDIRECT, NULL, 0, &returned[i]);
+                apply_unknown(solve, index, inner, call->argument_count, REASON_INDIRECT, NULL, 0,
+                              &returned[i]);
                 continue;
             }
             solve->callback_depth++;
-            apply_callees(solve, index, &callees, inner, call->argument_count, &returned[i], NULL, false);
+            apply_callees(solve, index, &callees, inner, call->argument_count, &returned[i], NULL,
+                          false);
             solve->callback_depth--;
         }
     }
@@ -336,14 +363,17 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
         for (uint32_t p = 0; p < places->count; p++)
             for (uint32_t v = 0; v < values->count; v++) {
                 by.value = ref_move(values->items[v], edge->value.offset, edge->value.stride);
-                points_write(points, ref_move(places->items[p], edge->place.offset, edge->place.stride), &by);
+                points_write(points,
+                             ref_move(places->items[p], edge->place.offset, edge->place.stride),
+                             &by);
             }
     }
     for (uint32_t i = 0; i < summary->escape_count; i++) {
         const struct summary_escape *escape = &summary->escapes[i];
         for (uint32_t k = 0; k < map[escape->node].count; k++) {
             uint32_t object = map[escape->node].items[k].object;
-            struct reason reason = {.kind = REASON_CALL, .instruction = index, .callee = callee, .node = i};
+            struct reason reason = {
+                .kind = REASON_CALL, .instruction = index, .callee = callee, .node = i};
             if (escape->certain)
                 points_escape(points, object, reason);
             reason.node = 0;
@@ -368,7 +398,8 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
             continue;
         bool same = i + 1 < call->operand_count;
         int32_t operand = same ? operand_of(solve->function, call, i) : -1;
-        free_add(solve, index, &arguments[i], operand, same && (summary->must_free >> i & 1), false);
+        free_add(solve, index, &arguments[i], operand, same && (summary->must_free >> i & 1),
+                 false);
     }
 }
 
@@ -379,14 +410,16 @@ static bool signature_fits(const char *a, const char *b)
 
 /* What the parameters of a function that only this file calls may be: where that is functions alone, it is
  * solved anew with them. */
-static void targets_add(struct solve *solve, struct function *callee, const struct set *arguments, uint32_t count, bool direct)
+static void targets_add(struct solve *solve, struct function *callee, const struct set *arguments,
+                        uint32_t count, bool direct)
 {
     for (uint32_t i = 0; callee->parameter_targets && i < callee->parameter_count; i++) {
         struct targets *targets = &callee->parameter_targets[i];
         if (!direct || i >= count || !arguments[i].count)
             targets->others = true;
         for (uint32_t k = 0; i < count && k < arguments[i].count; k++) {
-            const struct object *object = &solve->points.objects.items[arguments[i].items[k].object];
+            const struct object *object =
+                &solve->points.objects.items[arguments[i].items[k].object];
             uint32_t at = 0;
             while (at < targets->count && targets->symbols[at] != object->symbol)
                 at++;
@@ -398,8 +431,9 @@ static void targets_add(struct solve *solve, struct function *callee, const stru
     }
 }
 
-static void apply_function(struct solve *solve, uint32_t index, struct symbol *symbol, const struct set *arguments,
-                           uint32_t count, struct set *results, bool direct)
+static void apply_function(struct solve *solve, uint32_t index, struct symbol *symbol,
+                           const struct set *arguments, uint32_t count, struct set *results,
+                           bool direct)
 {
     const struct instruction *call = &solve->function->instructions[index];
     const char *rule = solve_rule(solve->rules, call, symbol->name);
@@ -432,7 +466,8 @@ static void apply_function(struct solve *solve, uint32_t index, struct symbol *s
     }
     if (any)
         return;
-    const char *effect = symbol->is_function && !symbol->internal ? libc_effect(symbol->name) : NULL;
+    const char *effect =
+        symbol->is_function && !symbol->internal ? libc_effect(symbol->name) : NULL;
     if (effect && direct) {
         apply_effect(solve, index, effect, symbol->name);
         return;
@@ -444,17 +479,20 @@ static void apply_function(struct solve *solve, uint32_t index, struct symbol *s
             free_add(solve, index, &arguments[i], -1, false, false);
         return;
     }
-    apply_unknown(solve, index, arguments, count, REASON_EXTERNAL, symbol->name, direct ? call->nocapture : 0, results);
+    apply_unknown(solve, index, arguments, count, REASON_EXTERNAL, symbol->name,
+                  direct ? call->nocapture : 0, results);
 }
 
-void apply_callees(struct solve *solve, uint32_t index, const struct set *callees, const struct set *arguments,
-                   uint32_t count, struct set *results, const char *signature, bool direct)
+void apply_callees(struct solve *solve, uint32_t index, const struct set *callees,
+                   const struct set *arguments, uint32_t count, struct set *results,
+                   const char *signature, bool direct)
 {
     bool unknown = !callees->count;
     for (uint32_t i = 0; i < callees->count; i++) {
         const struct object object = solve->points.objects.items[callees->items[i].object];
         if (object.kind == OBJECT_FUNCTION)
-            apply_function(solve, index, object.symbol, arguments, count, results, direct && callees->count == 1);
+            apply_function(solve, index, object.symbol, arguments, count, results,
+                           direct && callees->count == 1);
         else if (object_is_stand_in(&object) && object.kind != OBJECT_DEEP && !solve->rules->closed)
             defer(solve, index, callees->items[i].object, arguments, count, results);
         else

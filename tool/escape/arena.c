@@ -10,7 +10,8 @@
 
 struct arena_chunk {
     struct arena_chunk *next;
-    size_t usual; /* of the usual size: kept for another time; a word, so that what follows is aligned */
+    size_t
+        usual; /* of the usual size: kept for another time; a word, so that what follows is aligned */
 };
 
 void *arena_alloc(struct arena *arena, size_t size)

@@ -26,7 +26,8 @@ void arena_reset(struct arena *arena); /* forgets all, and keeps the memory for 
 void arena_done(struct arena *arena);
 
 /* A list that grows by doubling; what it leaves behind goes with the arena. */
-void *arena_grow(struct arena *arena, void *items, size_t count, uint32_t *capacity, size_t item_size);
+void *arena_grow(struct arena *arena, void *items, size_t count, uint32_t *capacity,
+                 size_t item_size);
 
 #define ARENA_PUSH(arena, list, item)                                                              \
     do {                                                                                           \

@@ -48,13 +48,15 @@ int child_run(const char *const *command, const char *directory, const char *log
         return -status;
     status = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     if (!status)
-        status = posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        status =
+            posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (!status)
         status = posix_spawn_file_actions_adddup2(&actions, 1, 2);
     if (!status && directory)
         status = posix_spawn_file_actions_addchdir_np(&actions, directory);
     if (!status)
-        status = posix_spawnp(&child, command[0], &actions, NULL, (char *const *)(uintptr_t)command, environ);
+        status = posix_spawnp(&child, command[0], &actions, NULL, (char *const *)(uintptr_t)command,
+                              environ);
     posix_spawn_file_actions_destroy(&actions);
     return status ? -status : wait_for(child);
 }
@@ -72,7 +74,8 @@ int child_read(const char *const *command, char **ret_output)
         if (!status)
             status = posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
         if (!status)
-            status = posix_spawnp(&child, command[0], &actions, NULL, (char *const *)(uintptr_t)command, environ);
+            status = posix_spawnp(&child, command[0], &actions, NULL,
+                                  (char *const *)(uintptr_t)command, environ);
         posix_spawn_file_actions_destroy(&actions);
     }
     close(ends[1]);
@@ -81,7 +84,8 @@ int child_read(const char *const *command, char **ret_output)
     FILE *text = status ? NULL : open_memstream(&output, &size);
     char buffer[4096];
     ssize_t got;
-    while (!status && ((got = read(ends[0], buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR)))
+    while (!status &&
+           ((got = read(ends[0], buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR)))
         if (got > 0 && text)
             fwrite(buffer, 1, (size_t)got, text);
     close(ends[0]);

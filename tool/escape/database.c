@@ -88,9 +88,8 @@ static int entry_take(const cJSON *entry, struct escape_input *input)
     } else if (cJSON_IsArray(arguments)) {
         const cJSON *word;
         words = calloc((size_t)cJSON_GetArraySize(arguments) + 1, sizeof *words);
-        cJSON_ArrayForEach(word, arguments)
-            if (words && cJSON_IsString(word))
-                words[count++] = word->valuestring;
+        cJSON_ArrayForEach(word, arguments) if (words && cJSON_IsString(word)) words[count++] =
+            word->valuestring;
     }
     if (!words)
         return 0;
@@ -106,7 +105,8 @@ static int entry_take(const cJSON *entry, struct escape_input *input)
     return 1;
 }
 
-int escape_database_open(const char *path, struct escape_database **ret_database, char *ret_message, size_t message_size)
+int escape_database_open(const char *path, struct escape_database **ret_database, char *ret_message,
+                         size_t message_size)
 {
     char *text = file_read(path);
     if (!text) {
@@ -120,7 +120,9 @@ int escape_database_open(const char *path, struct escape_database **ret_database
     if (database)
         database->inputs = calloc(entries + 1, sizeof *database->inputs);
     if (!database || !database->inputs || !entries) {
-        snprintf(ret_message, message_size, "%s: it is no compilation database (a JSON array with an object for each file)", path);
+        snprintf(ret_message, message_size,
+                 "%s: it is no compilation database (a JSON array with an object for each file)",
+                 path);
         cJSON_Delete(document);
         escape_database_close(database);
         return -EINVAL;
@@ -134,7 +136,8 @@ int escape_database_open(const char *path, struct escape_database **ret_database
             continue;
         bool twice = false; /* built twice, as for a library and its tests: once is enough */
         for (size_t i = 0; i < database->count && !twice; i++)
-            twice = !strcmp(database->inputs[i].file, input.file) && database->inputs[i].directory && input.directory &&
+            twice = !strcmp(database->inputs[i].file, input.file) &&
+                    database->inputs[i].directory && input.directory &&
                     !strcmp(database->inputs[i].directory, input.directory);
         if (twice)
             free((void *)(uintptr_t)input.flags);
@@ -150,7 +153,8 @@ int escape_database_open(const char *path, struct escape_database **ret_database
     return 0;
 }
 
-size_t escape_database_inputs(const struct escape_database *database, const struct escape_input **ret_inputs)
+size_t escape_database_inputs(const struct escape_database *database,
+                              const struct escape_input **ret_inputs)
 {
     *ret_inputs = database->inputs;
     return database->count;

@@ -23,7 +23,8 @@ const char *solve_callee_name(const struct solve *solve, const struct instructio
     return call->hook ? call->hook : "a function pointer";
 }
 
-static void step_add(struct solve *solve, struct chain *chain, uint32_t instruction, struct step step)
+static void step_add(struct solve *solve, struct chain *chain, uint32_t instruction,
+                     struct step step)
 {
     const struct instruction *at = &solve->function->instructions[instruction];
     step.file = solve->function->unit->files[at->file];
@@ -60,9 +61,11 @@ static const char *object_text(struct solve *solve, uint32_t number)
         else if (object->index == 0 && function->struct_return)
             snprintf(line, sizeof line, "the structure that is returned");
         else if (function->parameter_names[object->index][0])
-            snprintf(line, sizeof line, "%s*%.100s (caller's memory)", deeper, function->parameter_names[object->index]);
+            snprintf(line, sizeof line, "%s*%.100s (caller's memory)", deeper,
+                     function->parameter_names[object->index]);
         else
-            snprintf(line, sizeof line, "%swhat parameter %u points to (caller's memory)", deeper, object->index + 1);
+            snprintf(line, sizeof line, "%swhat parameter %u points to (caller's memory)", deeper,
+                     object->index + 1);
         break;
     case OBJECT_RESULT:
         return "what a callback returned";
@@ -92,7 +95,8 @@ static void may_add(struct solve *solve, const struct reason *reason, struct cha
     step_add(solve, chain, reason->instruction, step);
 }
 
-void explain_object(struct solve *solve, uint32_t number, const struct reason *may, struct chain *chain)
+void explain_object(struct solve *solve, uint32_t number, const struct reason *may,
+                    struct chain *chain)
 {
     const struct points *points = &solve->points;
     if (may) {
@@ -124,7 +128,8 @@ void explain_object(struct solve *solve, uint32_t number, const struct reason *m
             step.node = reason->node;
             break;
         case REASON_INSIDE:
-            step.text = text(solve, "stored in %s, which escapes:", object_text(solve, reason->object));
+            step.text =
+                text(solve, "stored in %s, which escapes:", object_text(solve, reason->object));
             break;
         default:
             return;
@@ -136,7 +141,8 @@ void explain_object(struct solve *solve, uint32_t number, const struct reason *m
     }
 }
 
-void explain_entry(struct solve *solve, uint32_t place, const struct entry *entry, struct chain *chain)
+void explain_entry(struct solve *solve, uint32_t place, const struct entry *entry,
+                   struct chain *chain)
 {
     struct step step = {0};
     if (entry->callee) {
@@ -150,7 +156,8 @@ void explain_entry(struct solve *solve, uint32_t place, const struct entry *entr
     step_add(solve, chain, entry->instruction, step);
 }
 
-static struct block_size argument_size(struct solve *solve, const struct instruction *call, const char *numbers, bool product)
+static struct block_size argument_size(struct solve *solve, const struct instruction *call,
+                                       const char *numbers, bool product)
 {
     const struct function *function = solve->function;
     struct block_size size = {.kind = SIZE_CONSTANT, .bytes = 1};
@@ -170,7 +177,8 @@ static struct block_size argument_size(struct solve *solve, const struct instruc
     if (count == 1 && size.bytes == 1)
         return (struct block_size){.kind = SIZE_PARAMETER, .first = parameters[0]};
     if (count == 2)
-        return (struct block_size){.kind = SIZE_PRODUCT, .first = parameters[0], .second = parameters[1]};
+        return (struct block_size){
+            .kind = SIZE_PRODUCT, .first = parameters[0], .second = parameters[1]};
     return count ? (struct block_size){0} : size;
 }
 

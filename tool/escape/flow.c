@@ -8,7 +8,7 @@
 #include "solve.h"
 
 #define CANDIDATES_MAX 64u
-#define STATES_MAX     512u  /* beyond, nothing is claimed */
+#define STATES_MAX     512u /* beyond, nothing is claimed */
 #define CONDITIONS_MAX 16u
 
 struct state {
@@ -62,7 +62,8 @@ static const struct free_event *free_at(const struct walk *walk, uint32_t index,
 {
     for (uint32_t i = 0; i < walk->solve->frees.count; i++) {
         const struct free_event *event = &walk->solve->frees.items[i];
-        if (event->instruction == index && event->certain && event->value >= 0 && holds(walk, held, event->value))
+        if (event->instruction == index && event->certain && event->value >= 0 &&
+            holds(walk, held, event->value))
             return event;
     }
     return NULL;
@@ -79,7 +80,8 @@ static void candidates_find(struct walk *walk)
             bool follows = false;
             if (is_copy(instruction))
                 follows = candidate(walk, operand_of(function, instruction, 0)) >= 0;
-            for (uint32_t k = 0; instruction->op == OP_PHI && k < instruction->operand_count; k += 2)
+            for (uint32_t k = 0; instruction->op == OP_PHI && k < instruction->operand_count;
+                 k += 2)
                 follows |= candidate(walk, operand_of(function, instruction, k)) >= 0;
             if (instruction->op == OP_CALL) {
                 const struct free_event *event = free_at(walk, i, UINT64_MAX);
@@ -108,9 +110,11 @@ static void conditions_find(struct walk *walk, uint32_t block)
         const struct basic_block *before = &function->blocks[from];
         const struct instruction *last = &function->instructions[before->first + before->count - 1];
         if (last->op == OP_BRANCH && last->operand_count == 1 && before->successor_count == 2 &&
-            function->successors[before->successors] != function->successors[before->successors + 1]) {
+            function->successors[before->successors] !=
+                function->successors[before->successors + 1]) {
             walk->conditions[walk->condition_count].condition = operand_of(function, last, 0);
-            walk->conditions[walk->condition_count++].holds = function->successors[before->successors] == block;
+            walk->conditions[walk->condition_count++].holds =
+                function->successors[before->successors] == block;
         }
         block = from;
     }
@@ -118,7 +122,8 @@ static void conditions_find(struct walk *walk, uint32_t block)
 
 static void push(struct walk *walk, struct state state)
 {
-    uint64_t hash = (state.block * UINT64_C(0x9e3779b97f4a7c15)) ^ (state.held * UINT64_C(0xff51afd7ed558ccd)) ^
+    uint64_t hash = (state.block * UINT64_C(0x9e3779b97f4a7c15)) ^
+                    (state.held * UINT64_C(0xff51afd7ed558ccd)) ^
                     (state.prior * UINT64_C(0xc4ceb9fe1a85ec53)) ^ state.known;
     uint32_t at = (uint32_t)((hash ^ (hash >> 32)) % (2 * STATES_MAX));
     for (; walk->seen[at].used; at = (at + 1) % (2 * STATES_MAX))
@@ -172,7 +177,8 @@ static void leak(struct walk *walk, uint32_t index)
 /* On which side of a test of the address against null does the block exist? 0 or 1; -1: it is no such test. */
 static int null_side(const struct walk *walk, const struct state *state, int32_t condition)
 {
-    const struct instruction *test = condition < 0 ? NULL : instruction_of(walk->function, condition);
+    const struct instruction *test =
+        condition < 0 ? NULL : instruction_of(walk->function, condition);
     if (!test || test->op != OP_COMPARE || (!test->equal && !test->differs))
         return -1;
     int32_t a = operand_of(walk->function, test, 0), b = operand_of(walk->function, test, 1);
@@ -197,7 +203,8 @@ static void branch(struct walk *walk, struct state state, const struct basic_blo
         struct state next = state;
         bool possible = true;
         for (uint32_t i = 0; state.known && i < walk->condition_count; i++)
-            if (walk->conditions[i].condition == condition && walk->conditions[i].holds != (side == 0))
+            if (walk->conditions[i].condition == condition &&
+                walk->conditions[i].holds != (side == 0))
                 possible = false;
         if (null >= 0 && (uint32_t)null == side) {
             if (!state.prior)
@@ -291,7 +298,8 @@ struct freed_paths flow_freed(struct solve *solve, int32_t value, int64_t from)
     }
     walk->seen = arena_alloc(solve->arena, 2 * STATES_MAX * sizeof *walk->seen);
     walk->pending = arena_alloc(solve->arena, STATES_MAX * sizeof *walk->pending);
-    struct state start = {.block = from < 0 ? 0 : function->block_of[from], .held = 1, .known = true};
+    struct state start = {
+        .block = from < 0 ? 0 : function->block_of[from], .held = 1, .known = true};
     conditions_find(walk, start.block);
     follow(walk, start, from < 0 ? function->blocks[0].first : (uint32_t)from + 1);
     while (walk->pending_count && !walk->too_much) {

@@ -43,12 +43,30 @@ static bool ends(const char *text, const char *suffix)
 /* Flags of the user's that would stand in the way: what is made, how it is optimised, and warnings. */
 static bool flag_dropped(const char *flag, bool *ret_with_next)
 {
-    static const char *const whole[] = {"-c", "-S", "-E", "-M", "-MM", "-MD", "-MMD", "-MP", "-MG", "-pipe", "-s", "-shared",
-                                        "-save-temps", "-emit-llvm", "-rdynamic"};
-    static const char *const start[] = {"-W", "-O", "-g", "-flto", "-fno-lto", "-ffat-lto", "-fuse-linker", "-fprofile",
-                                        "-fsanitize", "-fcoverage", "-ftest-coverage", "-fdump", "-l", "-L", "-Wl,",
-                                        "-fanalyzer", "-fcallgraph", "-fwhole-program", "-fplugin"};
-    static const char *const pairs[] = {"-o", "-MF", "-MT", "-MQ", "-Xlinker", "-dumpbase", "-dumpdir"};
+    static const char *const whole[] = {"-c",  "-S",      "-E",          "-M",         "-MM",
+                                        "-MD", "-MMD",    "-MP",         "-MG",        "-pipe",
+                                        "-s",  "-shared", "-save-temps", "-emit-llvm", "-rdynamic"};
+    static const char *const start[] = {"-W",
+                                        "-O",
+                                        "-g",
+                                        "-flto",
+                                        "-fno-lto",
+                                        "-ffat-lto",
+                                        "-fuse-linker",
+                                        "-fprofile",
+                                        "-fsanitize",
+                                        "-fcoverage",
+                                        "-ftest-coverage",
+                                        "-fdump",
+                                        "-l",
+                                        "-L",
+                                        "-Wl,",
+                                        "-fanalyzer",
+                                        "-fcallgraph",
+                                        "-fwhole-program",
+                                        "-fplugin"};
+    static const char *const pairs[] = {"-o",       "-MF",       "-MT",     "-MQ",
+                                        "-Xlinker", "-dumpbase", "-dumpdir"};
     *ret_with_next = false;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (!strcmp(flag, pairs[i])) {
@@ -61,15 +79,28 @@ static bool flag_dropped(const char *flag, bool *ret_with_next)
     for (size_t i = 0; i < sizeof start / sizeof *start; i++)
         if (!strncmp(flag, start[i], strlen(start[i])) && strncmp(flag, "-Wp,", 4))
             return true;
-    return (flag[0] == '-' && flag[1] == 'o' && flag[2]) || !strncmp(flag, "-MF", 3) || !strncmp(flag, "-MT", 3);
+    return (flag[0] == '-' && flag[1] == 'o' && flag[2]) || !strncmp(flag, "-MF", 3) ||
+           !strncmp(flag, "-MT", 3);
 }
 
-static size_t command_make(const struct front *front, const struct escape_input *input, const char *bitcode,
-                           const char *dependencies, const char **command)
+static size_t command_make(const struct front *front, const struct escape_input *input,
+                           const char *bitcode, const char *dependencies, const char **command)
 {
-    static const char *const ours[] = {"-w", "-gline-tables-only", "-O1", "-fno-discard-value-names", "-Xclang",
-        "-disable-lifetime-markers", "-Xclang", "-disable-llvm-passes", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=0",
-        "-Qunused-arguments", "-Wno-unknown-warning-option", "-emit-llvm", "-c", "-MD"};
+    static const char *const ours[] = {"-w",
+                                       "-gline-tables-only",
+                                       "-O1",
+                                       "-fno-discard-value-names",
+                                       "-Xclang",
+                                       "-disable-lifetime-markers",
+                                       "-Xclang",
+                                       "-disable-llvm-passes",
+                                       "-U_FORTIFY_SOURCE",
+                                       "-D_FORTIFY_SOURCE=0",
+                                       "-Qunused-arguments",
+                                       "-Wno-unknown-warning-option",
+                                       "-emit-llvm",
+                                       "-c",
+                                       "-MD"};
     size_t count = 0;
     command[count++] = front->clang;
     for (const char *const *flag = input->flags; flag && *flag && count < WORDS_MAX - 40; flag++) {
@@ -90,7 +121,8 @@ static size_t command_make(const struct front *front, const struct escape_input 
     return count;
 }
 
-static void path_in(const char *directory, const char *name, size_t length, char *ret_path, size_t size)
+static void path_in(const char *directory, const char *name, size_t length, char *ret_path,
+                    size_t size)
 {
     if (directory && name[0] != '/')
         snprintf(ret_path, size, "%s/%.*s", directory, (int)length, name);
@@ -180,8 +212,8 @@ static void cache_note(const char *base, const char *directory)
     fclose(file);
 }
 
-int front_bitcode(const struct front *front, const struct escape_input *input, size_t number, char **ret_path,
-                  bool *ret_cached, char *ret_message, size_t message_size)
+int front_bitcode(const struct front *front, const struct escape_input *input, size_t number,
+                  char **ret_path, bool *ret_cached, char *ret_message, size_t message_size)
 {
     char full[4096], base[3072], made[4096], rule[4096], log[4096], named[4096];
     path_in(input->directory, input->file, strlen(input->file), full, sizeof full);
@@ -206,7 +238,8 @@ int front_bitcode(const struct front *front, const struct escape_input *input, s
     size_t words = command_make(front, input, "", "", command);
     for (size_t i = 0; i < words; i++)
         key = hash_bytes(key, command[i], strlen(command[i]) + 1);
-    key = hash_bytes(key, input->directory ? input->directory : here, strlen(input->directory ? input->directory : here));
+    key = hash_bytes(key, input->directory ? input->directory : here,
+                     strlen(input->directory ? input->directory : here));
     snprintf(base, sizeof base, "%s/%016" PRIx64, front->folder, key);
     int status = 0;
     if (front->cache && cached(base, input->directory)) {

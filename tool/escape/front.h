@@ -17,8 +17,8 @@ struct front {
  * The path of the input's bitcode (caller frees): the input itself when it is bitcode. ret_cached: nothing had to be
  * compiled. 0 or -errno with clang's first error in ret_message. Any thread.
  */
-int front_bitcode(const struct front *front, const struct escape_input *input, size_t number, char **ret_path,
-                  bool *ret_cached, char *ret_message, size_t message_size);
+int front_bitcode(const struct front *front, const struct escape_input *input, size_t number,
+                  char **ret_path, bool *ret_cached, char *ret_message, size_t message_size);
 
 /* The cache's folder, made if need be, or a fresh one in $TMPDIR. NULL: neither could be made; caller frees. */
 char *front_folder(bool cache);

@@ -13,7 +13,8 @@ struct steps {
 };
 
 /* Writes a chain out, down through the callees' own. */
-static void steps_add(struct solve *solve, struct steps *steps, const struct chain *chain, unsigned depth)
+static void steps_add(struct solve *solve, struct steps *steps, const struct chain *chain,
+                      unsigned depth)
 {
     while (chain && depth < CHAIN_DEPTH_MAX) {
         const struct chain *next = NULL;
@@ -40,7 +41,8 @@ static const char *keep(struct solve *solve, const char *text)
 }
 
 /* Who stored it where the caller can see it? */
-static void seen_explain(struct solve *solve, uint32_t number, const uint8_t *seen, uint8_t how, struct chain *chain)
+static void seen_explain(struct solve *solve, uint32_t number, const uint8_t *seen, uint8_t how,
+                         struct chain *chain)
 {
     const struct points *points = &solve->points;
     for (uint32_t i = 0; i < points->objects.count; i++) {
@@ -80,7 +82,8 @@ static void freed_judge(struct solve *solve, uint32_t number, struct escape_site
     for (uint32_t i = 0; i < solve->frees.count; i++) {
         const struct free_event *event = &solve->frees.items[i];
         for (uint32_t k = 0; k < event->freed.count; k++)
-            if (event->freed.items[k].object == number && (!event->certain || event->freed.count > 1 || event->resized))
+            if (event->freed.items[k].object == number &&
+                (!event->certain || event->freed.count > 1 || event->resized))
                 uncertain = true;
     }
     if (paths.freed == FREED_SOMETIMES && !uncertain && !paths.jumps && !paths.comes_back) {
@@ -94,7 +97,8 @@ static void freed_judge(struct solve *solve, uint32_t number, struct escape_site
     }
 }
 
-static void class_judge(struct solve *solve, uint32_t number, const uint8_t *seen, struct escape_site *site)
+static void class_judge(struct solve *solve, uint32_t number, const uint8_t *seen,
+                        struct escape_site *site)
 {
     const struct object *object = &solve->points.objects.items[number];
     struct chain chain = {0};
@@ -105,7 +109,8 @@ static void class_judge(struct solve *solve, uint32_t number, const uint8_t *see
         explain_object(solve, number, NULL, &chain);
     } else if (seen[number] & SEEN_RETURNED) {
         const struct instruction *at = &solve->function->instructions[solve->return_instruction];
-        const struct step step = {.file = solve->function->unit->files[at->file], .line = at->line, .text = "returned"};
+        const struct step step = {
+            .file = solve->function->unit->files[at->file], .line = at->line, .text = "returned"};
         site->kind = ESCAPE_RETURNED;
         ARENA_PUSH(&solve->program->arena, &chain, step);
     } else if (seen[number] & SEEN_IN_RETURNED) {
@@ -117,7 +122,8 @@ static void class_judge(struct solve *solve, uint32_t number, const uint8_t *see
     } else if (solve->function->opaque) {
         site->kind = ESCAPE_MAY;
     } else if (object->may) {
-        const char **keepers = arena_alloc(&solve->program->arena, (MAYS_MAX + 1) * sizeof *keepers);
+        const char **keepers =
+            arena_alloc(&solve->program->arena, (MAYS_MAX + 1) * sizeof *keepers);
         site->kind = ESCAPE_MAY;
         for (uint32_t i = 0; i < object->may_count; i++) {
             const struct reason *may = &object->mays[i];
@@ -146,7 +152,8 @@ static void class_judge(struct solve *solve, uint32_t number, const uint8_t *see
         snprintf(why, sizeof why, "inside a returned block");
     else
         snprintf(why, sizeof why, "%s", last);
-    if (site->kind == ESCAPE_GLOBAL && steps.count && strncmp(last, "stored", 6) && strncmp(last, "kept", 4))
+    if (site->kind == ESCAPE_GLOBAL && steps.count && strncmp(last, "stored", 6) &&
+        strncmp(last, "kept", 4))
         snprintf(why, sizeof why, "kept by what %s", last);
     site->why = keep(solve, why);
 }
@@ -160,13 +167,16 @@ void judge_function(struct solve *solve, struct site_list *sites)
         if (object->kind != OBJECT_HEAP || object->group == HEAP_INNER)
             continue;
         const struct instruction *call = &function->instructions[object->index];
-        struct escape_site site = {.file = function->unit->files[call->file], .line = call->line,
-                                   .column = call->column, .function = function->symbol->name,
+        struct escape_site site = {.file = function->unit->files[call->file],
+                                   .line = call->line,
+                                   .column = call->column,
+                                   .function = function->symbol->name,
                                    .callee = solve_callee_name(solve, call)};
         int32_t callee = operand_of(function, call, call->operand_count - 1);
         if (callee < 0 && function->unit->constants[~callee].count) {
             const struct symbol *symbol =
-                function->unit->addresses[function->unit->constants[~callee].first].symbol->resolved;
+                function->unit->addresses[function->unit->constants[~callee].first]
+                    .symbol->resolved;
             site.through = symbol->function && !solve_rule(solve->rules, call, symbol->name);
         }
         struct block_size size = solve_block_size(solve, i);

@@ -191,7 +191,8 @@ static int compare(const void *name, const void *entry)
 
 static const char *find(const char *name)
 {
-    const struct known *entry = bsearch(name, known, sizeof known / sizeof *known, sizeof *known, compare);
+    const struct known *entry =
+        bsearch(name, known, sizeof known / sizeof *known, sizeof *known, compare);
     return entry ? entry->effect : NULL;
 }
 
@@ -225,8 +226,8 @@ int libc_option_effect(const char *text, char *ret_effect, size_t size)
     static const struct {
         const char *word, *effect;
         unsigned arguments, preset;
-    } kinds[] = {{"malloc", "A", 1, 0}, {"calloc", "C", 1, 0}, {"realloc", "R", 2, 0}, {"strdup", "A", 0, 0},
-                 {"free", "F", 1, 0},   {"keeps-not", "", 0, 0}};
+    } kinds[] = {{"malloc", "A", 1, 0}, {"calloc", "C", 1, 0}, {"realloc", "R", 2, 0},
+                 {"strdup", "A", 0, 0}, {"free", "F", 1, 0},   {"keeps-not", "", 0, 0}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         size_t length = strlen(kinds[i].word);
         if (strncmp(text, kinds[i].word, length) || (text[length] && text[length] != ':'))
@@ -234,11 +235,13 @@ int libc_option_effect(const char *text, char *ret_effect, size_t size)
         const char *numbers = text + length;
         if (!*numbers)
             snprintf(ret_effect, size, "%s%s", kinds[i].effect,
-                     kinds[i].arguments == 2 ? "01" : kinds[i].arguments ? "0" : "");
+                     kinds[i].arguments == 2 ? "01"
+                     : kinds[i].arguments    ? "0"
+                                             : "");
         else if (kinds[i].arguments == 1 && isdigit((unsigned char)numbers[1]) && !numbers[2])
             snprintf(ret_effect, size, "%s%c", kinds[i].effect, numbers[1]);
-        else if (kinds[i].arguments == 2 && isdigit((unsigned char)numbers[1]) && numbers[2] == ',' &&
-                 isdigit((unsigned char)numbers[3]) && !numbers[4])
+        else if (kinds[i].arguments == 2 && isdigit((unsigned char)numbers[1]) &&
+                 numbers[2] == ',' && isdigit((unsigned char)numbers[3]) && !numbers[4])
             snprintf(ret_effect, size, "%s%c%c", kinds[i].effect, numbers[1], numbers[3]);
         else
             return -1;

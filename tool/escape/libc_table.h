@@ -19,11 +19,12 @@
  *
  * An empty one does nothing that matters: its arguments are not kept, and its result is no pointer.
  */
-struct libc_user { /* of the command line; NULL-terminated lists, or NULL */
+struct libc_user {                 /* of the command line; NULL-terminated lists, or NULL */
     const char *const *allocators; /* NAME, NAME:N, NAME:calloc:N, NAME:realloc:P,N, NAME:strdup */
     const char *const *frees;      /* NAME or NAME:N */
     const char *const *keepless;   /* NAME */
-    const char *const *hooks;      /* STRUCT:OFFSET=... or VARIABLE:OFFSET=..., ... as above, or free[:N] */
+    const char *const
+        *hooks; /* STRUCT:OFFSET=... or VARIABLE:OFFSET=..., ... as above, or free[:N] */
 };
 
 /* NULL when nothing is known of it. */

@@ -8,7 +8,8 @@
 
 /* Names for pointers' copies in memory become values, and tests of one condition are joined: that is what
  * telling "freed on all paths" from "on some" needs. Nothing here moves or removes a call. */
-#define PASSES "inferattrs,function(sroa,early-cse,simplifycfg,jump-threading,simplifycfg,early-cse)"
+#define PASSES                                                                                     \
+    "inferattrs,function(sroa,early-cse,simplifycfg,jump-threading,simplifycfg,early-cse)"
 
 void lift_map_put(struct lift *lift, struct lift_map *map, void *key, uint64_t value)
 {
@@ -38,7 +39,8 @@ uint64_t *lift_map_get(struct lift_map *map, void *key)
     return NULL;
 }
 
-static uint32_t file_number(struct unit *unit, const char *name, size_t length, const char *folder, size_t folder_length)
+static uint32_t file_number(struct unit *unit, const char *name, size_t length, const char *folder,
+                            size_t folder_length)
 {
     char path[4096];
     if (length && name[0] != '/' && folder_length)
@@ -64,7 +66,8 @@ struct places { /* the last file, since most instructions share it */
     uint32_t file;
 };
 
-static void place_set(struct lift *lift, llvm_value value, struct places *last, struct instruction *instruction)
+static void place_set(struct lift *lift, llvm_value value, struct places *last,
+                      struct instruction *instruction)
 {
     const struct llvm *llvm = lift->llvm;
     unsigned length, folder_length = 0;
@@ -78,7 +81,8 @@ static void place_set(struct lift *lift, llvm_value value, struct places *last, 
     if (name != last->name) {
         const char *folder = llvm->LLVMGetDebugLocDirectory(value, &folder_length);
         last->name = name;
-        last->file = file_number(lift->unit, name, length, folder ? folder : "", folder ? folder_length : 0);
+        last->file =
+            file_number(lift->unit, name, length, folder ? folder : "", folder ? folder_length : 0);
     }
     instruction->file = last->file;
 }
@@ -91,7 +95,8 @@ static void blocks_number(struct lift *lift, llvm_value from, struct lift_map *b
         lift_map_put(lift, blocks, block, number++);
 }
 
-static void phis_fill(struct lift *lift, llvm_value value, struct instruction *instruction, struct lift_map *blocks)
+static void phis_fill(struct lift *lift, llvm_value value, struct instruction *instruction,
+                      struct lift_map *blocks)
 {
     unsigned count = lift->llvm->LLVMCountIncoming(value);
     instruction->operands = lift->operands.count;
@@ -115,21 +120,25 @@ static void lift_function(struct lift *lift, llvm_value from, struct function *f
     function->variadic = llvm->LLVMIsFunctionVarArg(llvm->LLVMGlobalGetValueType(from));
     function->struct_return = function->parameter_count && lift->sret &&
                               llvm->LLVMGetEnumAttributeAtIndex(from, 1, lift->sret);
-    function->parameter_names = arena_alloc(arena, (function->parameter_count + 1) * sizeof(char *));
+    function->parameter_names =
+        arena_alloc(arena, (function->parameter_count + 1) * sizeof(char *));
     uint32_t number = 0;
     for (; number < function->parameter_count; number++) {
         llvm_value parameter = llvm->LLVMGetParam(from, number);
         size_t length;
         const char *name = llvm->LLVMGetValueName2(parameter, &length);
         const char *dot = memchr(name, '.', length); /* .coerce and the like are clang's */
-        function->parameter_names[number] = arena_copy(arena, name, dot ? (size_t)(dot - name) : length);
+        function->parameter_names[number] =
+            arena_copy(arena, name, dot ? (size_t)(dot - name) : length);
         lift_map_put(lift, lift->map, parameter, number);
     }
     blocks_number(lift, from, &blocks);
     uint32_t instruction_count = 0, successor_count = 0;
-    for (llvm_block block = llvm->LLVMGetFirstBasicBlock(from); block; block = llvm->LLVMGetNextBasicBlock(block)) {
+    for (llvm_block block = llvm->LLVMGetFirstBasicBlock(from); block;
+         block = llvm->LLVMGetNextBasicBlock(block)) {
         llvm_value last = NULL;
-        for (llvm_value at = llvm->LLVMGetFirstInstruction(block); at; at = llvm->LLVMGetNextInstruction(at)) {
+        for (llvm_value at = llvm->LLVMGetFirstInstruction(block); at;
+             at = llvm->LLVMGetNextInstruction(at)) {
             lift_map_put(lift, lift->map, at, function->parameter_count + instruction_count++);
             last = at;
         }
@@ -140,7 +149,8 @@ static void lift_function(struct lift *lift, llvm_value from, struct function *f
     function->instruction_count = instruction_count;
     function->value_count = function->parameter_count + instruction_count;
     function->block_count = llvm->LLVMCountBasicBlocks(from);
-    function->instructions = arena_alloc(arena, (instruction_count + 1) * sizeof *function->instructions);
+    function->instructions =
+        arena_alloc(arena, (instruction_count + 1) * sizeof *function->instructions);
     function->block_of = arena_alloc(arena, (instruction_count + 1) * sizeof *function->block_of);
     function->blocks = arena_alloc(arena, (function->block_count + 1) * sizeof *function->blocks);
     function->successors = arena_alloc(arena, (successor_count + 1) * sizeof *function->successors);
@@ -154,13 +164,15 @@ static void lift_function(struct lift *lift, llvm_value from, struct function *f
         llvm_value last = NULL;
         ours->first = index;
         ours->successors = edges;
-        for (llvm_value at = llvm->LLVMGetFirstInstruction(block); at; at = llvm->LLVMGetNextInstruction(at)) {
+        for (llvm_value at = llvm->LLVMGetFirstInstruction(block); at;
+             at = llvm->LLVMGetNextInstruction(at)) {
             struct instruction *instruction = &function->instructions[index];
             function->block_of[index++] = block_index;
             lift_instruction(lift, at, instruction);
             if (instruction->op == OP_PHI)
                 phis_fill(lift, at, instruction, &blocks);
-            if (instruction->op != OP_PHI && instruction->op != OP_COPY && instruction->op != OP_NONE)
+            if (instruction->op != OP_PHI && instruction->op != OP_COPY &&
+                instruction->op != OP_NONE)
                 place_set(lift, at, &place, instruction);
             if (!function->line && instruction->line)
                 function->line = instruction->line;
@@ -201,14 +213,16 @@ static void lift_module(struct lift *lift)
     size_t length;
     const char *source = llvm->LLVMGetSourceFileName(lift->module, &length);
     file_number(unit, source, length, "", 0); /* number 0: where no place is known */
-    for (llvm_value from = llvm->LLVMGetFirstGlobal(lift->module); from; from = llvm->LLVMGetNextGlobal(from))
+    for (llvm_value from = llvm->LLVMGetFirstGlobal(lift->module); from;
+         from = llvm->LLVMGetNextGlobal(from))
         if (!llvm->LLVMIsDeclaration(from))
             lift_initializer(lift, from, lift_symbol(lift, from));
     struct {
         struct function **items;
         uint32_t count, capacity;
     } list = {NULL, 0, 0};
-    for (llvm_value from = llvm->LLVMGetFirstFunction(lift->module); from; from = llvm->LLVMGetNextFunction(from)) {
+    for (llvm_value from = llvm->LLVMGetFirstFunction(lift->module); from;
+         from = llvm->LLVMGetNextFunction(from)) {
         if (llvm->LLVMIsDeclaration(from))
             continue;
         struct function *function = arena_alloc(&unit->arena, sizeof *function);
@@ -219,7 +233,8 @@ static void lift_module(struct lift *lift)
         ARENA_PUSH(&unit->arena, &list, function);
     }
     /* An alias of a function is called by another name. */
-    for (llvm_value from = llvm->LLVMGetFirstGlobalAlias(lift->module); from; from = llvm->LLVMGetNextGlobalAlias(from)) {
+    for (llvm_value from = llvm->LLVMGetFirstGlobalAlias(lift->module); from;
+         from = llvm->LLVMGetNextGlobalAlias(from)) {
         llvm_value target = llvm->LLVMAliasGetAliasee(from);
         if (!llvm->LLVMIsAFunction(target))
             continue;
@@ -237,7 +252,8 @@ static void diagnostics_away(void *info, void *context)
 {
 }
 
-int lift_file(const struct llvm *llvm, const char *path, struct unit *unit, char *ret_message, size_t message_size)
+int lift_file(const struct llvm *llvm, const char *path, struct unit *unit, char *ret_message,
+              size_t message_size)
 {
     char *message = NULL;
     llvm_buffer buffer;
@@ -250,8 +266,8 @@ int lift_file(const struct llvm *llvm, const char *path, struct unit *unit, char
     llvm_context context = llvm->LLVMContextCreate();
     llvm->LLVMContextSetDiagnosticHandler(context, diagnostics_away, NULL);
     if (llvm->LLVMParseIRInContext(context, buffer, &module, &message)) { /* takes the buffer */
-        snprintf(ret_message, message_size, "%s: libLLVM %u cannot read it%s%.200s", path, llvm->version,
-                 message ? ": " : "", message ? message : "");
+        snprintf(ret_message, message_size, "%s: libLLVM %u cannot read it%s%.200s", path,
+                 llvm->version, message ? ": " : "", message ? message : "");
         for (char *at = ret_message; *at; at++) /* it may quote what it could not read */
             if (*at < ' ' || *at > '~')
                 *at = '?';

@@ -14,7 +14,8 @@ uint64_t lift_size(struct lift *lift, llvm_type type, bool store)
     int kind = llvm->LLVMGetTypeKind(type);
     if (kind == LLVM_TYPE_VOID || kind == LLVM_TYPE_SCALABLE_VECTOR || !llvm->LLVMTypeIsSized(type))
         return 0;
-    return store ? llvm->LLVMStoreSizeOfType(lift->data, type) : llvm->LLVMABISizeOfType(lift->data, type);
+    return store ? llvm->LLVMStoreSizeOfType(lift->data, type)
+                 : llvm->LLVMABISizeOfType(lift->data, type);
 }
 
 const char *lift_signature(struct lift *lift, llvm_type type)
@@ -93,7 +94,8 @@ static void addresses_collect(struct lift *lift, llvm_value constant, int64_t at
                               uint64_t stride, unsigned depth)
 {
     const struct llvm *llvm = lift->llvm;
-    if (depth > DEPTH_MAX || lift->unit->address_count > 64u * INITIALIZER_MAX || llvm->LLVMIsNull(constant))
+    if (depth > DEPTH_MAX || lift->unit->address_count > 64u * INITIALIZER_MAX ||
+        llvm->LLVMIsNull(constant))
         return;
     if (llvm->LLVMIsAGlobalAlias(constant)) {
         addresses_collect(lift, llvm->LLVMAliasGetAliasee(constant), at, offset, stride, depth + 1);
@@ -117,8 +119,8 @@ static void addresses_collect(struct lift *lift, llvm_value constant, int64_t at
         unsigned count = (unsigned)llvm->LLVMGetNumOperands(constant);
         for (unsigned i = 0; i < count; i++) {
             uint64_t inside = structure ? llvm->LLVMOffsetOfElement(lift->data, type, i) : step * i;
-            addresses_collect(lift, llvm->LLVMGetOperand(constant, i), at + (int64_t)inside, offset, stride,
-                              depth + 1);
+            addresses_collect(lift, llvm->LLVMGetOperand(constant, i), at + (int64_t)inside, offset,
+                              stride, depth + 1);
         }
         return;
     }
@@ -134,11 +136,12 @@ static void addresses_collect(struct lift *lift, llvm_value constant, int64_t at
     }
     if (opcode == LLVM_ICMP || opcode == LLVM_FCMP)
         return;
-    bool exact = opcode == LLVM_BIT_CAST || opcode == LLVM_PTR_TO_INT || opcode == LLVM_INT_TO_PTR ||
-                 opcode == LLVM_ADDRSPACE_CAST;
+    bool exact = opcode == LLVM_BIT_CAST || opcode == LLVM_PTR_TO_INT ||
+                 opcode == LLVM_INT_TO_PTR || opcode == LLVM_ADDRSPACE_CAST;
     unsigned count = (unsigned)llvm->LLVMGetNumOperands(constant);
     for (unsigned i = 0; i < count; i++)
-        addresses_collect(lift, llvm->LLVMGetOperand(constant, i), at, offset, exact ? stride : 1, depth + 1);
+        addresses_collect(lift, llvm->LLVMGetOperand(constant, i), at, offset, exact ? stride : 1,
+                          depth + 1);
 }
 
 int32_t lift_constant(struct lift *lift, llvm_value value)
@@ -186,7 +189,8 @@ void lift_initializer(struct lift *lift, llvm_value variable, struct symbol *sym
     symbol->first = first;
     symbol->count = lift->unit->address_count - first;
     symbol->has_initializer = true;
-    symbol->is_constant = lift->llvm->LLVMIsGlobalConstant(variable) && symbol->count <= INITIALIZER_MAX;
+    symbol->is_constant =
+        lift->llvm->LLVMIsGlobalConstant(variable) && symbol->count <= INITIALIZER_MAX;
 }
 
 void lift_path(struct lift *lift, llvm_value gep, struct lift_path *ret_path)
@@ -224,6 +228,7 @@ void lift_path(struct lift *lift, llvm_value gep, struct lift_path *ret_path)
             ret_path->stride = a;
         }
     }
-    if (ret_path->offset != (int32_t)ret_path->offset || ret_path->stride != (uint32_t)ret_path->stride)
+    if (ret_path->offset != (int32_t)ret_path->offset ||
+        ret_path->stride != (uint32_t)ret_path->stride)
         ret_path->offset = 0, ret_path->stride = 1;
 }

@@ -24,7 +24,8 @@ static void operands_add(struct lift *lift, llvm_value value, struct instruction
 {
     int count = lift->llvm->LLVMGetNumOperands(value);
     for (int i = 0; i < count; i++)
-        operand_add(lift, instruction, lift_operand(lift, lift->llvm->LLVMGetOperand(value, (unsigned)i)));
+        operand_add(lift, instruction,
+                    lift_operand(lift, lift->llvm->LLVMGetOperand(value, (unsigned)i)));
 }
 
 static uint32_t fitting(uint64_t size)
@@ -92,13 +93,15 @@ static const char *hook_of(struct lift *lift, llvm_value callee)
     return arena_copy(&lift->unit->arena, text, strlen(text));
 }
 
-static bool call_has(struct lift *lift, llvm_value call, llvm_value callee, unsigned index, unsigned kind)
+static bool call_has(struct lift *lift, llvm_value call, llvm_value callee, unsigned index,
+                     unsigned kind)
 {
     const struct llvm *llvm = lift->llvm;
     if (!kind)
         return false;
     return llvm->LLVMGetCallSiteEnumAttribute(call, index, kind) ||
-           (llvm->LLVMIsAFunction(callee) && llvm->LLVMGetEnumAttributeAtIndex(callee, index, kind));
+           (llvm->LLVMIsAFunction(callee) &&
+            llvm->LLVMGetEnumAttributeAtIndex(callee, index, kind));
 }
 
 static bool starts(const char *name, const char *prefix)
@@ -106,22 +109,53 @@ static bool starts(const char *name, const char *prefix)
     return !strncmp(name, prefix, strlen(prefix));
 }
 
-static void lift_intrinsic(struct lift *lift, llvm_value value, const char *name, struct instruction *instruction)
+static void lift_intrinsic(struct lift *lift, llvm_value value, const char *name,
+                           struct instruction *instruction)
 {
-    static const char *const nothing[] = {"llvm.dbg.", "llvm.lifetime.", "llvm.assume", "llvm.va_end",
-        "llvm.stacksave", "llvm.stackrestore", "llvm.prefetch", "llvm.objectsize", "llvm.memset.", "llvm.trap",
-        "llvm.debugtrap", "llvm.experimental.noalias", "llvm.donothing", "llvm.sideeffect", "llvm.pcmarker",
-        "llvm.returnaddress", "llvm.frameaddress", "llvm.read_register", "llvm.invariant.", "llvm.ubsantrap",
-        "llvm.is.constant", "llvm.codeview", "llvm.var.annotation", "llvm.fake.use"};
-    static const char *const along[] = {"llvm.expect", "llvm.bswap", "llvm.bitreverse", "llvm.fsh", "llvm.ptrmask",
-        "llvm.launder.", "llvm.strip.", "llvm.ptr.annotation", "llvm.threadlocal.address", "llvm.abs", "llvm.smax",
-        "llvm.smin", "llvm.umax", "llvm.umin", "llvm.sadd.", "llvm.uadd.", "llvm.ssub.", "llvm.usub.", "llvm.smul.",
-        "llvm.umul.", "llvm.vector.reduce.", "llvm.annotation", "llvm.preserve.", "llvm.ssa.copy", "llvm.arithmetic.fence"};
-    static const char *const numbers[] = {"llvm.ct", "llvm.f", "llvm.sqrt", "llvm.pow", "llvm.sin", "llvm.cos", "llvm.exp",
-        "llvm.log", "llvm.copysign", "llvm.ceil", "llvm.trunc", "llvm.rint", "llvm.nearbyint", "llvm.round", "llvm.lround",
-        "llvm.llround", "llvm.lrint", "llvm.llrint", "llvm.min", "llvm.max", "llvm.is.fpclass", "llvm.ldexp"};
-    if (starts(name, "llvm.memcpy.") || starts(name, "llvm.memmove.") || starts(name, "llvm.va_copy")) {
-        llvm_value size = starts(name, "llvm.va_copy") ? NULL : lift->llvm->LLVMGetOperand(value, 2);
+    static const char *const nothing[] = {
+        "llvm.dbg.",          "llvm.lifetime.",      "llvm.assume",
+        "llvm.va_end",        "llvm.stacksave",      "llvm.stackrestore",
+        "llvm.prefetch",      "llvm.objectsize",     "llvm.memset.",
+        "llvm.trap",          "llvm.debugtrap",      "llvm.experimental.noalias",
+        "llvm.donothing",     "llvm.sideeffect",     "llvm.pcmarker",
+        "llvm.returnaddress", "llvm.frameaddress",   "llvm.read_register",
+        "llvm.invariant.",    "llvm.ubsantrap",      "llvm.is.constant",
+        "llvm.codeview",      "llvm.var.annotation", "llvm.fake.use"};
+    static const char *const along[] = {"llvm.expect",
+                                        "llvm.bswap",
+                                        "llvm.bitreverse",
+                                        "llvm.fsh",
+                                        "llvm.ptrmask",
+                                        "llvm.launder.",
+                                        "llvm.strip.",
+                                        "llvm.ptr.annotation",
+                                        "llvm.threadlocal.address",
+                                        "llvm.abs",
+                                        "llvm.smax",
+                                        "llvm.smin",
+                                        "llvm.umax",
+                                        "llvm.umin",
+                                        "llvm.sadd.",
+                                        "llvm.uadd.",
+                                        "llvm.ssub.",
+                                        "llvm.usub.",
+                                        "llvm.smul.",
+                                        "llvm.umul.",
+                                        "llvm.vector.reduce.",
+                                        "llvm.annotation",
+                                        "llvm.preserve.",
+                                        "llvm.ssa.copy",
+                                        "llvm.arithmetic.fence"};
+    static const char *const numbers[] = {
+        "llvm.ct",         "llvm.f",     "llvm.sqrt",      "llvm.pow",      "llvm.sin",
+        "llvm.cos",        "llvm.exp",   "llvm.log",       "llvm.copysign", "llvm.ceil",
+        "llvm.trunc",      "llvm.rint",  "llvm.nearbyint", "llvm.round",    "llvm.lround",
+        "llvm.llround",    "llvm.lrint", "llvm.llrint",    "llvm.min",      "llvm.max",
+        "llvm.is.fpclass", "llvm.ldexp"};
+    if (starts(name, "llvm.memcpy.") || starts(name, "llvm.memmove.") ||
+        starts(name, "llvm.va_copy")) {
+        llvm_value size =
+            starts(name, "llvm.va_copy") ? NULL : lift->llvm->LLVMGetOperand(value, 2);
         instruction->op = OP_COPY_MEMORY;
         operand_add(lift, instruction, lift_operand(lift, lift->llvm->LLVMGetOperand(value, 0)));
         operand_add(lift, instruction, lift_operand(lift, lift->llvm->LLVMGetOperand(value, 1)));
@@ -138,11 +172,13 @@ static void lift_intrinsic(struct lift *lift, llvm_value value, const char *name
         if (!starts(name, along[i]))
             continue;
         instruction->op = OP_COPY;
-        instruction->exact = starts(name, "llvm.expect") || starts(name, "llvm.launder.") || starts(name, "llvm.ssa") ||
-                             starts(name, "llvm.threadlocal") || starts(name, "llvm.ptr.annotation");
+        instruction->exact = starts(name, "llvm.expect") || starts(name, "llvm.launder.") ||
+                             starts(name, "llvm.ssa") || starts(name, "llvm.threadlocal") ||
+                             starts(name, "llvm.ptr.annotation");
         unsigned count = lift->llvm->LLVMGetNumArgOperands(value);
         for (unsigned k = 0; k < (instruction->exact ? 1 : count); k++)
-            operand_add(lift, instruction, lift_operand(lift, lift->llvm->LLVMGetOperand(value, k)));
+            operand_add(lift, instruction,
+                        lift_operand(lift, lift->llvm->LLVMGetOperand(value, k)));
         return;
     }
     for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
@@ -167,7 +203,8 @@ static void lift_call(struct lift *lift, llvm_value value, struct instruction *i
         return;
     }
     size_t length;
-    const char *name = llvm->LLVMIsAFunction(callee) ? llvm->LLVMGetValueName2(callee, &length) : "";
+    const char *name =
+        llvm->LLVMIsAFunction(callee) ? llvm->LLVMGetValueName2(callee, &length) : "";
     if (starts(name, "llvm.")) {
         lift_intrinsic(lift, value, name, instruction);
         return;
@@ -179,7 +216,8 @@ static void lift_call(struct lift *lift, llvm_value value, struct instruction *i
         if (i < 64 && (call_has(lift, value, callee, i + 1, lift->nocapture)))
             instruction->nocapture |= UINT64_C(1) << i;
         if (i < 64 && lift->captures && llvm->LLVMIsAFunction(callee)) {
-            llvm_attribute captures = llvm->LLVMGetEnumAttributeAtIndex(callee, i + 1, lift->captures);
+            llvm_attribute captures =
+                llvm->LLVMGetEnumAttributeAtIndex(callee, i + 1, lift->captures);
             if (captures && !llvm->LLVMGetEnumAttributeValue(captures))
                 instruction->nocapture |= UINT64_C(1) << i;
         }
@@ -193,7 +231,8 @@ static void lift_call(struct lift *lift, llvm_value value, struct instruction *i
     instruction->signature = lift_signature(lift, llvm->LLVMGetCalledFunctionType(value));
     instruction->size = size_of(lift, value);
     instruction->noreturn = call_has(lift, value, callee, LLVM_ATTRIBUTE_FUNCTION, lift->noreturn);
-    instruction->returns_twice = call_has(lift, value, callee, LLVM_ATTRIBUTE_FUNCTION, lift->returns_twice);
+    instruction->returns_twice =
+        call_has(lift, value, callee, LLVM_ATTRIBUTE_FUNCTION, lift->returns_twice);
 }
 
 void lift_instruction(struct lift *lift, llvm_value value, struct instruction *instruction)
@@ -204,8 +243,8 @@ void lift_instruction(struct lift *lift, llvm_value value, struct instruction *i
     int kind = llvm->LLVMGetTypeKind(type);
     instruction->operands = lift->operands.count;
     instruction->pointer = kind == LLVM_TYPE_POINTER;
-    instruction->no_value =
-        kind == LLVM_TYPE_VOID || (kind == LLVM_TYPE_INTEGER && llvm->LLVMGetIntTypeWidth(type) == 1);
+    instruction->no_value = kind == LLVM_TYPE_VOID ||
+                            (kind == LLVM_TYPE_INTEGER && llvm->LLVMGetIntTypeWidth(type) == 1);
     switch (opcode) {
     case LLVM_RET:
         instruction->op = OP_RETURN;

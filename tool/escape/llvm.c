@@ -17,7 +17,7 @@ static int load(struct llvm *llvm, const char *path)
     llvm->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!llvm->handle)
         return -ENOENT;
-    /* A function that a later LLVM took away would be found missing here, not in the middle of a run. */
+        /* A function that a later LLVM took away would be found missing here, not in the middle of a run. */
 #define LLVM_FIND(result, name, parameters)                                                        \
     *(void **)&llvm->name = dlsym(llvm->handle, #name);                                            \
     if (!llvm->name) {                                                                             \
@@ -99,20 +99,24 @@ int llvm_open(struct llvm *ret_llvm, char *ret_clang, size_t clang_size, char *r
             break;
     }
     if (named)
-        snprintf(ret_message, message_size,
-                 "POOLWISE_CLANG=%s is no clang of version %u or later with a shared libLLVM beside it",
-                 named, LLVM_OLDEST);
+        snprintf(
+            ret_message, message_size,
+            "POOLWISE_CLANG=%s is no clang of version %u or later with a shared libLLVM beside it",
+            named, LLVM_OLDEST);
     else if (last && last < LLVM_OLDEST)
         snprintf(ret_message, message_size,
-                 "escape analysis needs clang %u or later, and this is %u: install a newer one (apt-get install clang)",
+                 "escape analysis needs clang %u or later, and this is %u: install a newer one "
+                 "(apt-get install clang)",
                  LLVM_OLDEST, last);
     else if (last)
         snprintf(ret_message, message_size,
-                 "escape analysis needs the shared libLLVM of clang %u: install it (apt-get install libllvm%u)",
+                 "escape analysis needs the shared libLLVM of clang %u: install it (apt-get "
+                 "install libllvm%u)",
                  last, last);
     else
         snprintf(ret_message, message_size,
-                 "escape analysis needs clang: install clang %u or later (apt-get install clang)", LLVM_OLDEST);
+                 "escape analysis needs clang: install clang %u or later (apt-get install clang)",
+                 LLVM_OLDEST);
     return -ENOENT;
 }
 

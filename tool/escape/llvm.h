@@ -64,9 +64,9 @@ enum llvm_type_kind {
     LLVM_TYPE_SCALABLE_VECTOR = 17,
 };
 
-enum { LLVM_INT_EQ = 32, LLVM_INT_NE = 33 };                     /* LLVMIntPredicate */
-enum { LLVM_INTERNAL_LINKAGE = 8, LLVM_PRIVATE_LINKAGE = 9 };    /* LLVMLinkage */
-#define LLVM_ATTRIBUTE_FUNCTION UINT32_MAX                       /* LLVMAttributeFunctionIndex */
+enum { LLVM_INT_EQ = 32, LLVM_INT_NE = 33 };                  /* LLVMIntPredicate */
+enum { LLVM_INTERNAL_LINKAGE = 8, LLVM_PRIVATE_LINKAGE = 9 }; /* LLVMLinkage */
+#define LLVM_ATTRIBUTE_FUNCTION UINT32_MAX                    /* LLVMAttributeFunctionIndex */
 
 /* result, name, parameters */
 #define LLVM_FUNCTIONS(F)                                                                          \

@@ -17,11 +17,12 @@ void escape_verdict(const struct escape_site *site, char *ret_text, size_t size)
         snprintf(freed, sizeof freed, "freed each iteration (line %u): reuse it", site->free_line);
         break;
     case ESCAPE_FREED_UNKNOWN:
-        snprintf(freed, sizeof freed, "freed (line %u), completeness not provable", site->free_line);
+        snprintf(freed, sizeof freed, "freed (line %u), completeness not provable",
+                 site->free_line);
         break;
     case ESCAPE_FREED_LEAK:
-        snprintf(freed, sizeof freed, "freed (line %u), but not before line %u: leak on that path", site->free_line,
-                 site->leak_line);
+        snprintf(freed, sizeof freed, "freed (line %u), but not before line %u: leak on that path",
+                 site->free_line, site->leak_line);
         break;
     case ESCAPE_FREED_NEVER:
         snprintf(freed, sizeof freed, "not freed here");
@@ -37,16 +38,19 @@ void escape_verdict(const struct escape_site *site, char *ret_text, size_t size)
     }
     size_t used = (size_t)snprintf(ret_text, size, "may escape, only if kept by ");
     for (const char *const *keeper = site->keepers; keeper && *keeper && used < size; keeper++)
-        used += (size_t)snprintf(ret_text + used, size - used, "%s%s", keeper == site->keepers ? "" : ", ", *keeper);
+        used += (size_t)snprintf(ret_text + used, size - used, "%s%s",
+                                 keeper == site->keepers ? "" : ", ", *keeper);
     if (!site->keepers && used < size)
-        used += (size_t)snprintf(ret_text + used, size - used, "code in %s that is too large to follow", site->function);
+        used += (size_t)snprintf(ret_text + used, size - used,
+                                 "code in %s that is too large to follow", site->function);
     if (used < size)
         snprintf(ret_text + used, size - used, "; %s", freed);
 }
 
 int escape_text(const struct escape *escape, unsigned detail, bool colour, FILE *stream)
 {
-    static const char *const colours[] = {"\033[1;36m", "\033[33m", "\033[2m", "\033[2m", "\033[2m", "\033[2m"};
+    static const char *const colours[] = {"\033[1;36m", "\033[33m", "\033[2m",
+                                          "\033[2m",    "\033[2m",  "\033[2m"};
     const struct escape_site *sites;
     size_t count = escape_sites(escape, &sites);
     for (size_t i = 0; i < count; i++) {
@@ -55,19 +59,22 @@ int escape_text(const struct escape *escape, unsigned detail, bool colour, FILE 
         escape_verdict(site, verdict, sizeof verdict);
         if (site->has_size)
             snprintf(size, sizeof size, "%llu", (unsigned long long)site->size);
-        fprintf(stream, "%s:%u:%u: %s(%s)%s%s %s%s%s\n", site->file, site->line, site->column, site->callee, size,
-                detail > 1 ? " in " : "", detail > 1 ? site->function : "", colour ? colours[site->kind] : "", verdict,
-                colour ? "\033[0m" : "");
+        fprintf(stream, "%s:%u:%u: %s(%s)%s%s %s%s%s\n", site->file, site->line, site->column,
+                site->callee, size, detail > 1 ? " in " : "", detail > 1 ? site->function : "",
+                colour ? colours[site->kind] : "", verdict, colour ? "\033[0m" : "");
         for (size_t k = 0; k < site->step_count && detail > 1; k++) {
             const struct escape_step *step = &site->steps[k];
-            fprintf(stream, "    %*s%s:%u: %s\n", (int)step->depth * 2, "", step->file, step->line, step->text);
+            fprintf(stream, "    %*s%s:%u: %s\n", (int)step->depth * 2, "", step->file, step->line,
+                    step->text);
         }
     }
     return ferror(stream) ? -EIO : 0;
 }
 
-static const char *const class_names[] = {"does-not-escape", "may-escape", "returned", "inside-returned", "caller-memory", "global"};
-static const char *const freed_names[] = {"all-paths", "each-iteration", "not-provable", "leak", "never"};
+static const char *const class_names[] = {"does-not-escape", "may-escape",    "returned",
+                                          "inside-returned", "caller-memory", "global"};
+static const char *const freed_names[] = {"all-paths", "each-iteration", "not-provable", "leak",
+                                          "never"};
 
 static cJSON *site_object(const struct escape_site *site)
 {
@@ -85,7 +92,8 @@ static cJSON *site_object(const struct escape_site *site)
     cJSON_AddBoolToObject(object, "allocating_call", site->through);
     cJSON_AddBoolToObject(object, "escapes", site->kind > ESCAPE_MAY);
     cJSON_AddStringToObject(object, "class", class_names[site->kind]);
-    cJSON_AddStringToObject(object, "freed", site->kind > ESCAPE_MAY ? "unknown" : freed_names[site->freed]);
+    cJSON_AddStringToObject(object, "freed",
+                            site->kind > ESCAPE_MAY ? "unknown" : freed_names[site->freed]);
     cJSON_AddNumberToObject(object, "free_line", site->free_line);
     cJSON_AddNumberToObject(object, "leak_line", site->leak_line);
     cJSON_AddBoolToObject(object, "in_loop", site->in_loop);
@@ -112,10 +120,12 @@ int escape_json(const struct escape *escape, FILE *stream)
     const struct escape_counts *counts = escape_counts(escape);
     size_t count = escape_sites(escape, &sites);
     fprintf(stream,
-            "{\"poolwise\":\"%s\",\"units\":%zu,\"units_cached\":%zu,\"functions\":%zu,\"instructions\":%zu,"
+            "{\"poolwise\":\"%s\",\"units\":%zu,\"units_cached\":%zu,\"functions\":%zu,"
+            "\"instructions\":%zu,"
             "\"compile_s\":%.3f,\"read_s\":%.3f,\"solve_s\":%.3f,\"peak_bytes\":%zu,\"sites\":[",
-            POOLWISE_VERSION, counts->units, counts->cached, counts->functions, counts->instructions, counts->compile_s,
-            counts->read_s, counts->solve_s, counts->peak_bytes);
+            POOLWISE_VERSION, counts->units, counts->cached, counts->functions,
+            counts->instructions, counts->compile_s, counts->read_s, counts->solve_s,
+            counts->peak_bytes);
     for (size_t i = 0; i < count; i++) {
         cJSON *object = site_object(&sites[i]);
         char *text = cJSON_PrintUnformatted(object);

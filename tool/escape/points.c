@@ -32,7 +32,8 @@ static struct ref normal(uint32_t object, int64_t offset, uint32_t stride)
 struct ref ref_join(struct ref a, struct ref b)
 {
     int64_t apart = (int64_t)a.offset - b.offset;
-    return normal(a.object, a.offset, gcd(gcd(a.stride, b.stride), (uint32_t)(apart < 0 ? -apart : apart)));
+    return normal(a.object, a.offset,
+                  gcd(gcd(a.stride, b.stride), (uint32_t)(apart < 0 ? -apart : apart)));
 }
 
 struct ref ref_move(struct ref ref, int64_t offset, uint32_t stride)
@@ -48,7 +49,8 @@ static bool ref_same(struct ref a, struct ref b)
 /* Memory that has escaped is outside, whatever name it had: nothing finer can be said of it. */
 static struct ref outside_or(const struct points *points, struct ref ref)
 {
-    const struct object *object = ref.object < points->objects.count ? &points->objects.items[ref.object] : NULL;
+    const struct object *object =
+        ref.object < points->objects.count ? &points->objects.items[ref.object] : NULL;
     if (object && object->escaped && object->kind > OBJECT_GLOBAL)
         return (struct ref){0, 0, 1};
     return ref;
@@ -72,7 +74,8 @@ bool set_add(struct points *points, struct set *set, struct ref ref)
         set->items[low] = joined;
     } else {
         if (set->count == set->capacity)
-            set->items = arena_grow(points->arena, set->items, set->count, &set->capacity, sizeof *set->items);
+            set->items = arena_grow(points->arena, set->items, set->count, &set->capacity,
+                                    sizeof *set->items);
         memmove(&set->items[low + 1], &set->items[low], (set->count - low) * sizeof *set->items);
         set->items[low] = ref;
         set->count++;
@@ -101,8 +104,10 @@ uint32_t object_symbol(struct points *points, struct symbol *symbol)
     for (uint32_t i = 0; i < points->objects.count; i++)
         if (points->objects.items[i].symbol == symbol)
             return i;
-    struct object object = {.kind = symbol->is_function ? OBJECT_FUNCTION : OBJECT_GLOBAL, .symbol = symbol,
-                            .escaped = true, .reason = {.kind = REASON_GLOBAL, .name = symbol->name}};
+    struct object object = {.kind = symbol->is_function ? OBJECT_FUNCTION : OBJECT_GLOBAL,
+                            .symbol = symbol,
+                            .escaped = true,
+                            .reason = {.kind = REASON_GLOBAL, .name = symbol->name}};
     return object_add(points, object);
 }
 
@@ -149,13 +154,15 @@ uint32_t object_deep(struct points *points, uint32_t parent)
     return child_add(points, parent, (struct object){.kind = OBJECT_DEEP});
 }
 
-uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, uint32_t stride, uint32_t size)
+uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, uint32_t stride,
+                      uint32_t size)
 {
     struct object *objects = points->objects.items;
     if (objects[parent].kind == OBJECT_DEEP)
         return parent;
     for (uint32_t at = objects[parent].first_child; at != NOBODY; at = objects[at].next_child) {
-        if (objects[at].kind != OBJECT_CHILD || objects[at].offset != offset || objects[at].stride != stride)
+        if (objects[at].kind != OBJECT_CHILD || objects[at].offset != offset ||
+            objects[at].stride != stride)
             continue;
         if (objects[at].size && (size > objects[at].size || !size)) {
             objects[at].size = size;
@@ -166,12 +173,14 @@ uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, ui
     if (objects[parent].depth >= DEPTH_MAX || objects[parent].child_count >= CHILDREN_MAX ||
         points->stand_ins >= STAND_INS)
         return object_deep(points, parent);
-    return child_add(points, parent,
-                     (struct object){.kind = OBJECT_CHILD, .offset = offset, .stride = stride, .size = size});
+    return child_add(
+        points, parent,
+        (struct object){.kind = OBJECT_CHILD, .offset = offset, .stride = stride, .size = size});
 }
 
 /* May bytes [a, a + a_size), repeated by its stride, meet those of b? Size 0: unknown. */
-static bool overlap(int64_t a, uint32_t a_stride, uint32_t a_size, int64_t b, uint32_t b_stride, uint32_t b_size)
+static bool overlap(int64_t a, uint32_t a_stride, uint32_t a_size, int64_t b, uint32_t b_stride,
+                    uint32_t b_size)
 {
     uint32_t step = gcd(a_stride, b_stride);
     if (!a_size || !b_size)
@@ -187,8 +196,8 @@ static bool holds_unknown(const struct object *object)
     return object->kind == OBJECT_OUTSIDE || object->escaped || object->may;
 }
 
-static bool initializer_read(struct points *points, const struct symbol *symbol, struct ref place, uint32_t size,
-                             struct set *set)
+static bool initializer_read(struct points *points, const struct symbol *symbol, struct ref place,
+                             uint32_t size, struct set *set)
 {
     if (!symbol->is_constant || !symbol->has_initializer)
         return false;
@@ -196,7 +205,8 @@ static bool initializer_read(struct points *points, const struct symbol *symbol,
         const struct address *address = &symbol->unit->addresses[symbol->first + i];
         if (overlap(address->at, 0, 8, place.offset, place.stride, size))
             set_add(points, set,
-                    (struct ref){object_symbol(points, address->symbol), address->offset, address->stride});
+                    (struct ref){object_symbol(points, address->symbol), address->offset,
+                                 address->stride});
     }
     return true;
 }
@@ -225,7 +235,8 @@ void points_read(struct points *points, struct ref place, uint32_t size, struct 
     object = &points->objects.items[place.object];
     if (object_is_stand_in(object) || object->exposed)
         set_add(points, set,
-                (struct ref){object_child(points, place.object, place.offset, place.stride, size), 0, 0});
+                (struct ref){object_child(points, place.object, place.offset, place.stride, size),
+                             0, 0});
 }
 
 /* What is seen on the way, each object once. */
@@ -261,8 +272,12 @@ void points_reach(struct points *points, const struct set *from, struct set *set
             object_deep(points, from->items[i].object);
     }
     uint32_t size = points->objects.count;
-    struct reach reach = {points, set, arena_alloc(points->arena, size + 1),
-                          arena_alloc(points->arena, (size + 1) * sizeof(uint32_t)), 0, size};
+    struct reach reach = {points,
+                          set,
+                          arena_alloc(points->arena, size + 1),
+                          arena_alloc(points->arena, (size + 1) * sizeof(uint32_t)),
+                          0,
+                          size};
     for (uint32_t i = 0; i < from->count; i++)
         reach_add(&reach, from->items[i].object);
     while (reach.count) {
@@ -270,10 +285,12 @@ void points_reach(struct points *points, const struct set *from, struct set *set
         struct object *object = &points->objects.items[number];
         if (object->kind == OBJECT_FUNCTION)
             continue;
-        if (object->kind == OBJECT_GLOBAL && object->symbol->is_constant && object->symbol->has_initializer) {
+        if (object->kind == OBJECT_GLOBAL && object->symbol->is_constant &&
+            object->symbol->has_initializer) {
             const struct symbol *symbol = object->symbol;
             for (uint32_t i = 0; i < symbol->count; i++)
-                reach_found(&reach, object_symbol(points, symbol->unit->addresses[symbol->first + i].symbol));
+                reach_found(&reach, object_symbol(
+                                        points, symbol->unit->addresses[symbol->first + i].symbol));
             continue;
         }
         if (holds_unknown(object))
@@ -291,7 +308,8 @@ void points_reach(struct points *points, const struct set *from, struct set *set
                 set_add(points, set, (struct ref){object_deep(points, inside), 0, 1});
             object = &points->objects.items[number];
         }
-        for (uint32_t at = object->first_child; at != NOBODY; at = points->objects.items[at].next_child)
+        for (uint32_t at = object->first_child; at != NOBODY;
+             at = points->objects.items[at].next_child)
             reach_found(&reach, at);
     }
 }
@@ -307,7 +325,8 @@ static void collapse(struct object *object)
         while (k < kept && object->contents.items[k].value.object != entry.value.object)
             k++;
         if (k < kept)
-            object->contents.items[k].value = ref_join(object->contents.items[k].value, entry.value);
+            object->contents.items[k].value =
+                ref_join(object->contents.items[k].value, entry.value);
         else
             object->contents.items[kept++] = entry;
     }
@@ -320,11 +339,13 @@ void points_write(struct points *points, struct ref place, const struct entry *b
     struct object *object = &points->objects.items[place.object];
     uint32_t stored = by->value.object;
     if (object->kind == OBJECT_FUNCTION || points->objects.items[stored].kind == OBJECT_FUNCTION) {
-        if (object->kind == OBJECT_FUNCTION || object->kind == OBJECT_OUTSIDE || object->kind == OBJECT_GLOBAL)
+        if (object->kind == OBJECT_FUNCTION || object->kind == OBJECT_OUTSIDE ||
+            object->kind == OBJECT_GLOBAL)
             return;
     }
     if (object->kind == OBJECT_OUTSIDE || object->kind == OBJECT_GLOBAL) {
-        struct reason reason = {.kind = object->kind == OBJECT_GLOBAL ? REASON_GLOBAL : REASON_OUTSIDE,
+        struct reason reason = {.kind =
+                                    object->kind == OBJECT_GLOBAL ? REASON_GLOBAL : REASON_OUTSIDE,
                                 .instruction = by->instruction,
                                 .name = object->symbol ? object->symbol->name : NULL};
         points_escape(points, stored, reason);
@@ -332,7 +353,9 @@ void points_write(struct points *points, struct ref place, const struct entry *b
     }
     if (object->escaped) { /* what it holds need not be known: it is outside */
         points_escape(points, stored,
-                      (struct reason){.kind = REASON_INSIDE, .instruction = by->instruction, .object = place.object});
+                      (struct reason){.kind = REASON_INSIDE,
+                                      .instruction = by->instruction,
+                                      .object = place.object});
         return;
     }
     struct entry entry = *by;
@@ -343,8 +366,8 @@ void points_write(struct points *points, struct ref place, const struct entry *b
     entry.size = object->collapsed ? 1 : by->size;
     for (uint32_t i = 0; i < object->contents.count; i++) {
         struct entry *known = &object->contents.items[i];
-        if (known->value.object != stored || known->offset != entry.offset || known->stride != entry.stride ||
-            known->size != entry.size)
+        if (known->value.object != stored || known->offset != entry.offset ||
+            known->stride != entry.stride || known->size != entry.size)
             continue;
         struct ref joined = ref_join(known->value, entry.value);
         if (!ref_same(joined, known->value)) {
@@ -359,7 +382,8 @@ void points_write(struct points *points, struct ref place, const struct entry *b
         collapse(object);
 }
 
-void points_copy(struct points *points, struct ref from, struct ref to, uint32_t size, const struct entry *by)
+void points_copy(struct points *points, struct ref from, struct ref to, uint32_t size,
+                 const struct entry *by)
 {
     const struct object *source = &points->objects.items[from.object];
     uint32_t count = source->kind == OBJECT_GLOBAL ? 0 : source->contents.count;
@@ -368,8 +392,8 @@ void points_copy(struct points *points, struct ref from, struct ref to, uint32_t
         struct entry entry = points->objects.items[from.object].contents.items[i];
         if (!overlap(entry.offset, entry.stride, entry.size, from.offset, from.stride, size))
             continue;
-        struct ref target = ref_move((struct ref){to.object, entry.offset, entry.stride}, (int64_t)to.offset - from.offset,
-                                     gcd(from.stride, to.stride));
+        struct ref target = ref_move((struct ref){to.object, entry.offset, entry.stride},
+                                     (int64_t)to.offset - from.offset, gcd(from.stride, to.stride));
         struct entry copy = *by;
         copy.value = entry.value;
         copy.size = entry.size;
@@ -377,17 +401,21 @@ void points_copy(struct points *points, struct ref from, struct ref to, uint32_t
     }
     /* What is there but has no entry: found at no known offset when it is more than one pointer. */
     source = &points->objects.items[from.object];
-    if (source->kind == OBJECT_GLOBAL && source->symbol->is_constant && source->symbol->has_initializer) {
+    if (source->kind == OBJECT_GLOBAL && source->symbol->is_constant &&
+        source->symbol->has_initializer) {
         const struct symbol *symbol = source->symbol;
         for (uint32_t i = 0; i < symbol->count; i++) {
             const struct address *address = &symbol->unit->addresses[symbol->first + i];
             if (!overlap(address->at, 0, 8, from.offset, from.stride, size))
                 continue;
             struct entry entry = *by;
-            entry.value = (struct ref){object_symbol(points, address->symbol), address->offset, address->stride};
+            entry.value = (struct ref){object_symbol(points, address->symbol), address->offset,
+                                       address->stride};
             entry.size = 8;
-            points_write(points, ref_move((struct ref){to.object, address->at, 0}, (int64_t)to.offset - from.offset,
-                                          gcd(from.stride, to.stride)), &entry);
+            points_write(points,
+                         ref_move((struct ref){to.object, address->at, 0},
+                                  (int64_t)to.offset - from.offset, gcd(from.stride, to.stride)),
+                         &entry);
         }
         return;
     }
@@ -399,7 +427,8 @@ void points_copy(struct points *points, struct ref from, struct ref to, uint32_t
         set_add(points, &rest, (struct ref){from.object, 0, 1});
     else if (object_is_stand_in(source) || source->exposed) {
         struct ref at = size == 8 ? from : (struct ref){from.object, 0, 1};
-        set_add(points, &rest, (struct ref){object_child(points, from.object, at.offset, at.stride, size), 0, 0});
+        set_add(points, &rest,
+                (struct ref){object_child(points, from.object, at.offset, at.stride, size), 0, 0});
     }
     for (uint32_t i = 0; i < rest.count; i++) {
         struct entry entry = *by;
@@ -461,7 +490,9 @@ void points_spread(struct points *points)
                 inside->exposed = points->changed = true;
             if (object->escaped)
                 points_escape(points, entry->value.object,
-                              (struct reason){.kind = REASON_INSIDE, .instruction = entry->instruction, .object = i});
+                              (struct reason){.kind = REASON_INSIDE,
+                                              .instruction = entry->instruction,
+                                              .object = i});
             for (uint32_t m = 0; m < object->may_count; m++)
                 points_escape(points, entry->value.object, object->mays[m]);
         }

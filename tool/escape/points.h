@@ -33,9 +33,9 @@ enum object_kind {
     OBJECT_INNER,     /* a callee's local that is seen here; never a site */
     OBJECT_ARGUMENTS, /* the variable arguments of one call */
     OBJECT_PARAMETER, /* what parameter `index` points to; index == parameter_count: variable arguments */
-    OBJECT_CHILD,     /* what is found in `parent` at offset */
-    OBJECT_DEEP,      /* whatever can be reached from `parent` */
-    OBJECT_RESULT,    /* what an unknown callee, to be found by our caller, returns */
+    OBJECT_CHILD,  /* what is found in `parent` at offset */
+    OBJECT_DEEP,   /* whatever can be reached from `parent` */
+    OBJECT_RESULT, /* what an unknown callee, to be found by our caller, returns */
 };
 
 /* The blocks that one call makes, as its caller can tell them apart. */
@@ -43,15 +43,15 @@ enum heap_group { HEAP_RETURNED, HEAP_INNER, HEAP_OUT /* + parameter: stored whe
 
 enum reason_kind {
     REASON_NONE,
-    REASON_GLOBAL,    /* stored to the global variable `name` */
-    REASON_OUTSIDE,   /* stored through a pointer of unknown origin */
-    REASON_KEPT,      /* kept by the library function `name` */
-    REASON_CALL,      /* kept by `callee`, as its `node` */
-    REASON_INSIDE,    /* stored in `object`, which escapes */
-    REASON_EXTERNAL,  /* may: passed to `name`, whose body is not here */
-    REASON_INDIRECT,  /* may: passed to a function that is called through a pointer */
-    REASON_ASSEMBLY,  /* may: handed to assembly */
-    REASON_COMPLEX,   /* may: passed to `name`, too large to follow */
+    REASON_GLOBAL,   /* stored to the global variable `name` */
+    REASON_OUTSIDE,  /* stored through a pointer of unknown origin */
+    REASON_KEPT,     /* kept by the library function `name` */
+    REASON_CALL,     /* kept by `callee`, as its `node` */
+    REASON_INSIDE,   /* stored in `object`, which escapes */
+    REASON_EXTERNAL, /* may: passed to `name`, whose body is not here */
+    REASON_INDIRECT, /* may: passed to a function that is called through a pointer */
+    REASON_ASSEMBLY, /* may: handed to assembly */
+    REASON_COMPLEX,  /* may: passed to `name`, too large to follow */
 };
 
 #define REASON_OURS UINT32_MAX /* a may that only this function has: its callers know more */
@@ -89,8 +89,8 @@ struct object {
         struct entry *items;
         uint32_t count, capacity;
     } contents;
-    struct reason reason;          /* why escaped */
-    struct reason mays[MAYS_MAX];  /* which unknown code may keep it */
+    struct reason reason;         /* why escaped */
+    struct reason mays[MAYS_MAX]; /* which unknown code may keep it */
     uint32_t may_count;
 };
 
@@ -115,7 +115,8 @@ uint32_t object_outside(struct points *points);
 uint32_t object_symbol(struct points *points, struct symbol *symbol);
 uint32_t object_find(struct points *points, enum object_kind kind, uint32_t index, uint32_t group);
 /* The stand-in for what is found in `parent`. */
-uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, uint32_t stride, uint32_t size);
+uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, uint32_t stride,
+                      uint32_t size);
 uint32_t object_deep(struct points *points, uint32_t parent);
 bool object_is_stand_in(const struct object *object);
 bool object_is_local(const struct object *object); /* memory of this activation: stack, heap, ... */
@@ -124,7 +125,8 @@ bool object_is_local(const struct object *object); /* memory of this activation:
 void points_read(struct points *points, struct ref place, uint32_t size, struct set *set);
 void points_reach(struct points *points, const struct set *from, struct set *set);
 void points_write(struct points *points, struct ref place, const struct entry *entry);
-void points_copy(struct points *points, struct ref from, struct ref to, uint32_t size, const struct entry *by);
+void points_copy(struct points *points, struct ref from, struct ref to, uint32_t size,
+                 const struct entry *by);
 void points_escape(struct points *points, uint32_t object, struct reason reason);
 bool reason_is_may(enum reason_kind kind);
 /* Carries escape and exposure on to what is stored inside. */

@@ -26,35 +26,36 @@ enum op {
     OP_STORE,    /* size bytes of operand 1 to operand 0 */
     OP_EXCHANGE, /* atomically: operand 1 to operand 0; yields what was there, and the operands */
     OP_COPY_MEMORY, /* size bytes (0: unknown) from operand 1 to operand 0 */
-    OP_VA_START, /* operand 0: the list to fill */
-    OP_VA_ARG,   /* yields any argument of the list in operand 0 */
-    OP_CALL,     /* arguments, then the callee; size: of the result */
-    OP_OPAQUE,   /* may do anything with its operands: assembly, intrinsics that are not known */
-    OP_RETURN,   /* operand 0, if any */
-    OP_BRANCH,   /* operand 0, if any: the condition; successor 0 when it holds */
-    OP_END,      /* control does not get past it */
+    OP_VA_START,    /* operand 0: the list to fill */
+    OP_VA_ARG,      /* yields any argument of the list in operand 0 */
+    OP_CALL,        /* arguments, then the callee; size: of the result */
+    OP_OPAQUE,      /* may do anything with its operands: assembly, intrinsics that are not known */
+    OP_RETURN,      /* operand 0, if any */
+    OP_BRANCH,      /* operand 0, if any: the condition; successor 0 when it holds */
+    OP_END,         /* control does not get past it */
 };
 
 struct instruction {
     uint8_t op;
-    bool exact;         /* OP_COPY */
-    bool equal, differs; /* OP_COMPARE: == or != */
-    bool noreturn;      /* OP_CALL */
-    bool returns_twice; /* OP_CALL */
-    bool pointer;       /* its result is a pointer */
-    bool no_value;      /* its result carries no pointer: void, or one bit */
+    bool exact;                       /* OP_COPY */
+    bool equal, differs;              /* OP_COMPARE: == or != */
+    bool noreturn;                    /* OP_CALL */
+    bool returns_twice;               /* OP_CALL */
+    bool pointer;                     /* its result is a pointer */
+    bool no_value;                    /* its result carries no pointer: void, or one bit */
     uint32_t operands, operand_count; /* in the function's list */
     int32_t offset;                   /* OP_OFFSET; OP_CALL: what `hook` adds; OP_END: unused */
     uint32_t stride, size;
     uint32_t line, column, file; /* file: in the unit's list */
-    const char *hook;            /* OP_CALL through a field: "struct:offset" or "variable:offset"; or NULL */
-    const char *signature;       /* OP_CALL: of the callee's type */
-    uint64_t nocapture;          /* OP_CALL: arguments of which the declaration says that they are not kept */
+    const char *hook; /* OP_CALL through a field: "struct:offset" or "variable:offset"; or NULL */
+    const char *signature; /* OP_CALL: of the callee's type */
+    uint64_t
+        nocapture; /* OP_CALL: arguments of which the declaration says that they are not kept */
 };
 
 struct basic_block {
-    uint32_t first, count;          /* instructions */
-    uint32_t successors, successor_count; /* in the function's list */
+    uint32_t first, count;                   /* instructions */
+    uint32_t successors, successor_count;    /* in the function's list */
     uint32_t predecessor_count, predecessor; /* how many edges lead here, and whence the last */
 };
 
@@ -101,7 +102,7 @@ struct symbol {
     const char *name;
     bool is_function, internal, is_constant, address_taken;
     struct function *function; /* its definition, or NULL */
-    uint32_t first, count;     /* a constant variable's initializer, in the unit's list of addresses */
+    uint32_t first, count; /* a constant variable's initializer, in the unit's list of addresses */
     bool has_initializer;
     const char *signature;
     struct unit *unit;
@@ -140,15 +141,16 @@ struct program {
     bool uses_longjmp;
 };
 
-static inline const struct instruction *instruction_of(const struct function *function, int32_t value)
+static inline const struct instruction *instruction_of(const struct function *function,
+                                                       int32_t value)
 {
     if (value < (int32_t)function->parameter_count)
         return NULL;
     return &function->instructions[value - (int32_t)function->parameter_count];
 }
 
-static inline int32_t operand_of(const struct function *function, const struct instruction *instruction,
-                                 uint32_t index)
+static inline int32_t operand_of(const struct function *function,
+                                 const struct instruction *instruction, uint32_t index)
 {
     return function->operands[instruction->operands + index];
 }

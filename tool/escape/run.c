@@ -46,8 +46,8 @@ struct reading {
     struct front front;
     const struct llvm *llvm;
     struct unit **units;
-    char **messages; /* by input; NULL: it went well */
-    atomic_size_t next; /* any thread: the first input that none has taken */
+    char **messages;      /* by input; NULL: it went well */
+    atomic_size_t next;   /* any thread: the first input that none has taken */
     pthread_mutex_t lock; /* of what follows */
     size_t done, cached;
     double compile_s, read_s;
@@ -65,7 +65,8 @@ static void *read_inputs(void *context)
         char message[1024] = "", *path = NULL;
         bool cached = false;
         double begin = now_s();
-        int status = front_bitcode(&reading->front, input, number, &path, &cached, message, sizeof message);
+        int status =
+            front_bitcode(&reading->front, input, number, &path, &cached, message, sizeof message);
         double compiled = now_s();
         struct unit *unit = status ? NULL : calloc(1, sizeof *unit);
         if (unit)
@@ -84,13 +85,15 @@ static void *read_inputs(void *context)
         reading->cached += cached;
         reading->compile_s += compiled - begin;
         reading->read_s += read - compiled;
-        if (status && asprintf(&reading->messages[number], "%s", message[0] ? message : strerror(-status)) < 0)
+        if (status && asprintf(&reading->messages[number], "%s",
+                               message[0] ? message : strerror(-status)) < 0)
             reading->messages[number] = NULL;
         if (status == -ENOMEM)
             reading->no_memory = true;
         reading->done++;
         if (reading->options->progress)
-            reading->options->progress(reading->options->context, reading->done, reading->count, "reading");
+            reading->options->progress(reading->options->context, reading->done, reading->count,
+                                       "reading");
         pthread_mutex_unlock(&reading->lock);
     }
 }
@@ -112,8 +115,8 @@ static int inputs_read(struct escape *escape, struct reading *reading, unsigned 
 }
 
 /* The functions that a call may reach by name. */
-static uint32_t callees_of(const struct function *function, const struct instruction *call, struct function **ret_callees,
-                           uint32_t max)
+static uint32_t callees_of(const struct function *function, const struct instruction *call,
+                           struct function **ret_callees, uint32_t max)
 {
     int32_t callee = operand_of(function, call, call->operand_count - 1);
     uint32_t count = 0;
@@ -121,7 +124,8 @@ static uint32_t callees_of(const struct function *function, const struct instruc
         return 0;
     const struct constant *constant = &function->unit->constants[~callee];
     for (uint32_t i = 0; i < constant->count; i++)
-        for (struct symbol *at = function->unit->addresses[constant->first + i].symbol->resolved; at; at = at->same_name)
+        for (struct symbol *at = function->unit->addresses[constant->first + i].symbol->resolved;
+             at; at = at->same_name)
             if (at->function && count < max)
                 ret_callees[count++] = at->function;
     return count;
@@ -161,7 +165,8 @@ static void functions_order(struct escape *escape)
                 }
                 const struct instruction *instruction = &function->instructions[top->next++];
                 struct function *callees[8];
-                uint32_t count = instruction->op == OP_CALL ? callees_of(function, instruction, callees, 8) : 0;
+                uint32_t count =
+                    instruction->op == OP_CALL ? callees_of(function, instruction, callees, 8) : 0;
                 for (uint32_t i = 0; i < count; i++) {
                     struct function *callee = callees[i];
                     bool known = false;
@@ -198,7 +203,8 @@ static void program_survey(struct escape *escape)
     for (size_t u = 0; u < program->unit_count; u++) {
         const struct unit *unit = program->units[u];
         for (uint32_t i = 0; i < unit->symbol_count; i++) {
-            const char *effect = unit->symbols[i]->function ? NULL : libc_effect(unit->symbols[i]->name);
+            const char *effect =
+                unit->symbols[i]->function ? NULL : libc_effect(unit->symbols[i]->name);
             if (effect && effect[0] == 'J')
                 escape->rules.uses_longjmp = true;
         }
@@ -207,11 +213,12 @@ static void program_survey(struct escape *escape)
         struct function *function = program->functions[i];
         if (function->symbol->address_taken)
             ARENA_PUSH(&program->arena, &taken, function);
-        bool alone = !function->symbol->address_taken && (function->symbol->internal || escape->rules.closed) &&
-                     function->caller_count;
+        bool alone = !function->symbol->address_taken &&
+                     (function->symbol->internal || escape->rules.closed) && function->caller_count;
         if (alone)
             function->parameter_targets =
-                arena_alloc(&program->arena, (function->parameter_count + 1) * sizeof *function->parameter_targets);
+                arena_alloc(&program->arena,
+                            (function->parameter_count + 1) * sizeof *function->parameter_targets);
     }
     escape->rules.taken = taken.items;
     escape->rules.taken_count = taken.count;
@@ -245,7 +252,8 @@ static bool solve_one(struct escape *escape, struct function *function, bool las
     } else if (last) {
         /* Its own blocks are judged by the callbacks that it can be given; its callers each know their own. */
         struct solve *closer = arena_alloc(scratch, sizeof *closer);
-        *closer = (struct solve){.arena = scratch, .program = program, .rules = &escape->rules, .function = function};
+        *closer = (struct solve){
+            .arena = scratch, .program = program, .rules = &escape->rules, .function = function};
         escape->rules.targets_known = true;
         solve_function(closer);
         escape->rules.targets_known = false;
@@ -277,10 +285,12 @@ static void solve_queued(struct escape *escape, const struct escape_options *opt
                 continue;
             function->queued = false;
             any = true;
-            if (solve_one(escape, function, false) || function->opaque != (function->summary && function->summary->too_large))
+            if (solve_one(escape, function, false) ||
+                function->opaque != (function->summary && function->summary->too_large))
                 queue_callers(escape, function);
             if (options->progress && i % 16 == 0)
-                options->progress(options->context, i, program->function_count, "following pointers");
+                options->progress(options->context, i, program->function_count,
+                                  "following pointers");
         }
     }
 }
@@ -298,7 +308,8 @@ static void solve_program(struct escape *escape, const struct escape_options *op
     }
 }
 
-static int rules_read(struct escape *escape, const struct libc_user *user, char *ret_message, size_t message_size)
+static int rules_read(struct escape *escape, const struct libc_user *user, char *ret_message,
+                      size_t message_size)
 {
     const char *const *lists[] = {user->allocators, user->frees, user->keepless, user->hooks};
     static const char *const options[] = {"-w", "-f", "-n", "--hook"};
@@ -313,7 +324,8 @@ static int rules_read(struct escape *escape, const struct libc_user *user, char 
                 *split++ = '\0';
             if (i == 3 && (!split || !strchr(name, ':'))) {
                 snprintf(ret_message, message_size,
-                         "--hook %s: it takes STRUCT:OFFSET=KIND or VARIABLE:OFFSET=KIND, with malloc, calloc, realloc, strdup or free",
+                         "--hook %s: it takes STRUCT:OFFSET=KIND or VARIABLE:OFFSET=KIND, with "
+                         "malloc, calloc, realloc, strdup or free",
                          *at);
                 return -EINVAL;
             }
@@ -325,7 +337,9 @@ static int rules_read(struct escape *escape, const struct libc_user *user, char 
                 snprintf(text, sizeof text, "%s", split);
             if (libc_option_effect(text, hook.effect, sizeof hook.effect)) {
                 snprintf(ret_message, message_size,
-                         "%s %s: '%s' is none of malloc[:N], calloc[:N], realloc[:P,N], strdup, free[:N]", options[i], *at, text);
+                         "%s %s: '%s' is none of malloc[:N], calloc[:N], realloc[:P,N], strdup, "
+                         "free[:N]",
+                         options[i], *at, text);
                 return -EINVAL;
             }
             struct hook **list = i == 3 ? &escape->rules.hooks : &escape->rules.functions;
@@ -397,8 +411,9 @@ static void sites_finish(struct escape *escape)
     for (uint32_t i = 0; i < escape->sites.count; i++) {
         const struct escape_site *site = &escape->sites.items[i];
         const struct escape_site *before = kept ? &escape->sites.items[kept - 1] : NULL;
-        if (before && site->line && !strcmp(before->file, site->file) && before->line == site->line &&
-            before->column == site->column && !strcmp(before->callee, site->callee))
+        if (before && site->line && !strcmp(before->file, site->file) &&
+            before->line == site->line && before->column == site->column &&
+            !strcmp(before->callee, site->callee))
             continue;
         escape->sites.items[kept++] = *site;
     }
@@ -430,7 +445,8 @@ static int analyse(struct escape *escape, const struct escape_options *options)
 }
 
 static int read_all(struct escape *escape, const struct escape_input *inputs, size_t count,
-                    const struct escape_options *options, char *clang, char *ret_message, size_t message_size)
+                    const struct escape_options *options, char *clang, char *ret_message,
+                    size_t message_size)
 {
     bool cache = options->cache;
     char *folder = front_folder(cache);
@@ -438,15 +454,21 @@ static int read_all(struct escape *escape, const struct escape_input *inputs, si
         cache = false;
         folder = front_folder(false);
     }
-    struct reading reading = {.inputs = inputs, .count = count, .options = options,
-                              .front = {clang, folder, cache}, .llvm = &escape->llvm};
+    struct reading reading = {.inputs = inputs,
+                              .count = count,
+                              .options = options,
+                              .front = {clang, folder, cache},
+                              .llvm = &escape->llvm};
     reading.units = calloc(count + 1, sizeof *reading.units);
     reading.messages = calloc(count + 1, sizeof *reading.messages);
     pthread_mutex_init(&reading.lock, NULL);
     int status = folder && reading.units && reading.messages ? 0 : -ENOMEM;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     if (!status)
-        status = inputs_read(escape, &reading, options->jobs ? options->jobs : cpus > 0 ? (unsigned)cpus : 1);
+        status = inputs_read(escape, &reading,
+                             options->jobs ? options->jobs
+                             : cpus > 0    ? (unsigned)cpus
+                                           : 1);
     for (size_t i = 0; i < count && reading.messages; i++) {
         if (!reading.messages[i])
             continue;
@@ -469,13 +491,15 @@ static int read_all(struct escape *escape, const struct escape_input *inputs, si
         snprintf(ret_message, message_size, "%s", strerror(-status));
     else if (!escape->program.unit_count) {
         status = -EINVAL;
-        snprintf(ret_message, message_size, "%s", escape->note_count ? escape->notes[0] : "there is nothing to analyse");
+        snprintf(ret_message, message_size, "%s",
+                 escape->note_count ? escape->notes[0] : "there is nothing to analyse");
     }
     return status;
 }
 
-int escape_run(const struct escape_input *inputs, size_t count, const struct escape_options *options,
-               struct escape **ret_escape, char *ret_message, size_t message_size)
+int escape_run(const struct escape_input *inputs, size_t count,
+               const struct escape_options *options, struct escape **ret_escape, char *ret_message,
+               size_t message_size)
 {
     char clang[4096];
     struct escape *escape = calloc(1, sizeof *escape);
@@ -485,7 +509,9 @@ int escape_run(const struct escape_input *inputs, size_t count, const struct esc
     escape->program.arena.failed = &escape->failed;
     escape->scratch.failed = &escape->failed;
     escape->rules.closed = options->closed;
-    int status = setjmp(escape->failed) ? -ENOMEM : rules_read(escape, &options->user, ret_message, message_size);
+    int status = setjmp(escape->failed)
+                     ? -ENOMEM
+                     : rules_read(escape, &options->user, ret_message, message_size);
     if (!status)
         status = llvm_open(&escape->llvm, clang, sizeof clang, ret_message, message_size);
     if (!status)

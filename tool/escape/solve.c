@@ -17,7 +17,8 @@ struct set *solve_value(struct solve *solve, int32_t operand, struct set *scratc
     for (uint32_t i = 0; i < constant->count; i++) {
         const struct address *address = &unit->addresses[constant->first + i];
         set_add(&solve->points, scratch,
-                (struct ref){object_symbol(&solve->points, address->symbol), address->offset, address->stride});
+                (struct ref){object_symbol(&solve->points, address->symbol), address->offset,
+                             address->stride});
     }
     return scratch;
 }
@@ -37,7 +38,8 @@ bool solve_add(struct solve *solve, int32_t value, const struct set *set)
     return grew;
 }
 
-void solve_store(struct solve *solve, const struct set *to, const struct set *values, uint32_t size, struct entry by)
+void solve_store(struct solve *solve, const struct set *to, const struct set *values, uint32_t size,
+                 struct entry by)
 {
     by.size = size;
     for (uint32_t i = 0; i < to->count; i++) {
@@ -48,14 +50,16 @@ void solve_store(struct solve *solve, const struct set *to, const struct set *va
     }
 }
 
-void free_add(struct solve *solve, uint32_t index, const struct set *freed, int32_t value, bool certain, bool resized)
+void free_add(struct solve *solve, uint32_t index, const struct set *freed, int32_t value,
+              bool certain, bool resized)
 {
     struct free_event *event = NULL;
     for (uint32_t i = 0; i < solve->frees.count && !event; i++)
         if (solve->frees.items[i].instruction == index && solve->frees.items[i].value == value)
             event = &solve->frees.items[i];
     if (!event) {
-        const struct free_event fresh = {.instruction = index, .value = value, .certain = certain, .resized = resized};
+        const struct free_event fresh = {
+            .instruction = index, .value = value, .certain = certain, .resized = resized};
         ARENA_PUSH(solve->arena, &solve->frees, fresh);
         event = &solve->frees.items[solve->frees.count - 1];
     }
@@ -64,12 +68,13 @@ void free_add(struct solve *solve, uint32_t index, const struct set *freed, int3
         set_add(&solve->points, &event->freed, freed->items[i]);
 }
 
-static void copies(struct solve *solve, const struct instruction *instruction, int32_t value, uint32_t first,
-                   uint32_t step, bool exact)
+static void copies(struct solve *solve, const struct instruction *instruction, int32_t value,
+                   uint32_t first, uint32_t step, bool exact)
 {
     for (uint32_t i = first; i < instruction->operand_count; i += step) {
         struct set scratch;
-        const struct set *from = solve_value(solve, operand_of(solve->function, instruction, i), &scratch);
+        const struct set *from =
+            solve_value(solve, operand_of(solve->function, instruction, i), &scratch);
         for (uint32_t k = 0; k < from->count; k++) {
             struct ref ref = from->items[k];
             if (!exact)
@@ -79,12 +84,14 @@ static void copies(struct solve *solve, const struct instruction *instruction, i
     }
 }
 
-static void opaque(struct solve *solve, uint32_t index, const struct instruction *instruction, int32_t value)
+static void opaque(struct solve *solve, uint32_t index, const struct instruction *instruction,
+                   int32_t value)
 {
     bool any = false;
     for (uint32_t i = 0; i < instruction->operand_count; i++) {
         struct set scratch;
-        const struct set *from = solve_value(solve, operand_of(solve->function, instruction, i), &scratch);
+        const struct set *from =
+            solve_value(solve, operand_of(solve->function, instruction, i), &scratch);
         for (uint32_t k = 0; k < from->count; k++) {
             points_escape(&solve->points, from->items[k].object,
                           (struct reason){.kind = REASON_ASSEMBLY, .instruction = index});
@@ -121,7 +128,8 @@ static void step(struct solve *solve, uint32_t index)
     case OP_OFFSET:
         first = solve_value(solve, operand_of(function, instruction, 0), &a);
         for (uint32_t i = 0; i < first->count; i++)
-            value_add(solve, value, ref_move(first->items[i], instruction->offset, instruction->stride));
+            value_add(solve, value,
+                      ref_move(first->items[i], instruction->offset, instruction->stride));
         /* Arithmetic on a pointer stays in its object, as C demands; on null it makes a pointer of a number. */
         if (!first->count)
             copies(solve, instruction, value, 1, 1, false);
@@ -157,7 +165,8 @@ static void step(struct solve *solve, uint32_t index)
     case OP_VA_START:
         first = solve_value(solve, operand_of(function, instruction, 0), &a);
         set_add(points, &found,
-                (struct ref){object_find(points, OBJECT_PARAMETER, function->parameter_count, 0), 0, 1});
+                (struct ref){object_find(points, OBJECT_PARAMETER, function->parameter_count, 0), 0,
+                             1});
         for (uint32_t i = 0; i < first->count; i++) {
             by.value = found.items[0];
             points_write(points, (struct ref){first->items[i].object, 0, 1}, &by);
@@ -165,7 +174,8 @@ static void step(struct solve *solve, uint32_t index)
         break;
     case OP_VA_ARG: {
         struct set reached = {0};
-        points_reach(points, solve_value(solve, operand_of(function, instruction, 0), &a), &reached);
+        points_reach(points, solve_value(solve, operand_of(function, instruction, 0), &a),
+                     &reached);
         solve_add(solve, value, &reached);
         break;
     }
@@ -201,9 +211,10 @@ static void unknown_fill(struct solve *solve)
             continue;
         if (instruction->op == OP_CALL && solve->waits)
             continue;
-        if (instruction->op == OP_LOAD || instruction->op == OP_CALL || instruction->op == OP_EXCHANGE ||
-            instruction->op == OP_VA_ARG ||
-            (instruction->op == OP_COPY && !is_null(function, operand_of(function, instruction, 0)) &&
+        if (instruction->op == OP_LOAD || instruction->op == OP_CALL ||
+            instruction->op == OP_EXCHANGE || instruction->op == OP_VA_ARG ||
+            (instruction->op == OP_COPY &&
+             !is_null(function, operand_of(function, instruction, 0)) &&
              (operand_of(function, instruction, 0) < 0 ||
               !solve->points.values[operand_of(function, instruction, 0)].count)))
             value_add(solve, value, (struct ref){object_outside(&solve->points), 0, 1});
@@ -216,18 +227,24 @@ void solve_function(struct solve *solve)
     struct points *points = &solve->points;
     points->arena = solve->arena;
     points->function = function;
-    points->values = arena_alloc(solve->arena, (function->value_count + 1) * sizeof *points->values);
+    points->values =
+        arena_alloc(solve->arena, (function->value_count + 1) * sizeof *points->values);
     solve->jumps = arena_alloc(solve->arena, function->instruction_count + 1);
     object_outside(points);
     for (uint32_t i = 0; i < function->parameter_count; i++) {
-        const struct targets *targets = function->parameter_targets ? &function->parameter_targets[i] : NULL;
+        const struct targets *targets =
+            function->parameter_targets ? &function->parameter_targets[i] : NULL;
         if (solve->rules->targets_known && targets && targets->count && !targets->others)
             for (uint32_t k = 0; k < targets->count; k++)
-                value_add(solve, (int32_t)i, (struct ref){object_symbol(points, targets->symbols[k]), 0, 0});
+                value_add(solve, (int32_t)i,
+                          (struct ref){object_symbol(points, targets->symbols[k]), 0, 0});
         else
-            value_add(solve, (int32_t)i, (struct ref){object_find(points, OBJECT_PARAMETER, i, 0), 0, 0});
+            value_add(solve, (int32_t)i,
+                      (struct ref){object_find(points, OBJECT_PARAMETER, i, 0), 0, 0});
     }
-    uint32_t *stamps = arena_alloc(solve->arena, (function->instruction_count + 1) * sizeof *stamps), version = 1;
+    uint32_t *stamps =
+                 arena_alloc(solve->arena, (function->instruction_count + 1) * sizeof *stamps),
+             version = 1;
     bool filled = false;
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
         /* An instruction is looked at again only when something, anywhere, has changed since it was. */

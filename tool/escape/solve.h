@@ -17,9 +17,9 @@ struct hook {
 struct rules { /* the command line's and the program's; read only while functions are solved */
     struct hook *hooks, *functions;
     size_t hook_count, function_count;
-    bool closed;            /* the whole program is here: nothing else calls or is called */
+    bool closed; /* the whole program is here: nothing else calls or is called */
     bool uses_longjmp;
-    bool targets_known;     /* parameter_targets of all functions are complete */
+    bool targets_known;      /* parameter_targets of all functions are complete */
     struct function **taken; /* functions whose address is taken */
     uint32_t taken_count;
 };
@@ -82,17 +82,17 @@ struct summary {
     uint32_t freed_count, node_count, edge_count, escape_count, call_count;
     uint64_t must_free, may_free; /* by parameter */
     bool may_longjmp, too_large;
-    struct block_size size; /* of the block returned */
+    struct block_size size;                    /* of the block returned */
     struct chain *edge_chains, *escape_chains; /* why; not part of what is compared */
     uint64_t hash;
 };
 
 struct free_event { /* a call that frees */
     uint32_t instruction;
-    struct set freed;      /* what may be */
-    int32_t value;         /* the value that is freed for certain; valid when `certain` */
+    struct set freed; /* what may be */
+    int32_t value;    /* the value that is freed for certain; valid when `certain` */
     bool certain;
-    bool resized;          /* by realloc: it may fail, and the block stays */
+    bool resized; /* by realloc: it may fail, and the block stays */
 };
 
 enum { TARGETS_MAX = 8 };
@@ -116,11 +116,11 @@ struct solve {
         struct free_event *items;
         uint32_t count, capacity;
     } frees;
-    struct set results;        /* returned */
+    struct set results; /* returned */
     uint32_t return_instruction;
-    bool *jumps;               /* by instruction: a call that may longjmp */
-    uint32_t callback_depth;   /* callbacks that are given callbacks */
-    bool may_longjmp, waits;   /* waits: on a callee that has not been solved yet */
+    bool *jumps;             /* by instruction: a call that may longjmp */
+    uint32_t callback_depth; /* callbacks that are given callbacks */
+    bool may_longjmp, waits; /* waits: on a callee that has not been solved yet */
 };
 
 void solve_function(struct solve *solve);
@@ -130,20 +130,27 @@ struct summary *summary_make(struct solve *solve, struct arena *arena, bool expl
 /* Shared by solve*.c. */
 struct set *solve_value(struct solve *solve, int32_t operand, struct set *scratch);
 bool solve_add(struct solve *solve, int32_t value, const struct set *set);
-void solve_store(struct solve *solve, const struct set *to, const struct set *values, uint32_t size, struct entry by);
+void solve_store(struct solve *solve, const struct set *to, const struct set *values, uint32_t size,
+                 struct entry by);
 void solve_call(struct solve *solve, uint32_t index);
-const char *solve_rule(const struct rules *rules, const struct instruction *call, const char *callee);
+const char *solve_rule(const struct rules *rules, const struct instruction *call,
+                       const char *callee);
 void apply_effect(struct solve *solve, uint32_t index, const char *effect, const char *name);
-void apply_summary(struct solve *solve, uint32_t index, struct function *callee, const struct set *arguments,
-                   uint32_t count, const struct set *variable, struct set *results);
+void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
+                   const struct set *arguments, uint32_t count, const struct set *variable,
+                   struct set *results);
 /* A call of whatever is in `callees`. `direct`: of the instruction's own arguments. */
-void apply_callees(struct solve *solve, uint32_t index, const struct set *callees, const struct set *arguments,
-                   uint32_t count, struct set *results, const char *signature, bool direct);
-void free_add(struct solve *solve, uint32_t index, const struct set *freed, int32_t value, bool certain, bool resized);
+void apply_callees(struct solve *solve, uint32_t index, const struct set *callees,
+                   const struct set *arguments, uint32_t count, struct set *results,
+                   const char *signature, bool direct);
+void free_add(struct solve *solve, uint32_t index, const struct set *freed, int32_t value,
+              bool certain, bool resized);
 
 /* The chain of an escape, of an edge into the caller's memory; the size of a block. */
-void explain_object(struct solve *solve, uint32_t object, const struct reason *may, struct chain *chain);
-void explain_entry(struct solve *solve, uint32_t place, const struct entry *entry, struct chain *chain);
+void explain_object(struct solve *solve, uint32_t object, const struct reason *may,
+                    struct chain *chain);
+void explain_entry(struct solve *solve, uint32_t place, const struct entry *entry,
+                   struct chain *chain);
 struct block_size solve_block_size(struct solve *solve, uint32_t object);
 const char *solve_callee_name(const struct solve *solve, const struct instruction *call);
 /* By object: can the caller see it? */

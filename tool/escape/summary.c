@@ -21,8 +21,9 @@ uint8_t *solve_seen(struct solve *solve)
         grew = false;
         for (uint32_t i = 0; i < points->objects.count; i++) {
             const struct object *object = &points->objects.items[i];
-            uint8_t inside = (uint8_t)((seen[i] & (SEEN_RETURNED | SEEN_IN_RETURNED) ? SEEN_IN_RETURNED : 0) |
-                                       (seen[i] & SEEN_IN_CALLER));
+            uint8_t inside =
+                (uint8_t)((seen[i] & (SEEN_RETURNED | SEEN_IN_RETURNED) ? SEEN_IN_RETURNED : 0) |
+                          (seen[i] & SEEN_IN_CALLER));
             if (!inside || object->kind <= OBJECT_GLOBAL)
                 continue;
             for (uint32_t k = 0; k < object->contents.count; k++) {
@@ -128,8 +129,9 @@ static struct ref node_ref(struct making *making, struct ref ref)
 static bool is_itself(const struct making *making, uint32_t place, const struct entry *entry)
 {
     const struct object *value = &making->solve->points.objects.items[entry->value.object];
-    return value->kind == OBJECT_CHILD && value->parent == place && value->offset == entry->offset &&
-           value->stride == entry->stride && !entry->value.offset && !entry->value.stride;
+    return value->kind == OBJECT_CHILD && value->parent == place &&
+           value->offset == entry->offset && value->stride == entry->stride &&
+           !entry->value.offset && !entry->value.stride;
 }
 
 static void edges_make(struct making *making, uint32_t number, bool explain)
@@ -137,7 +139,8 @@ static void edges_make(struct making *making, uint32_t number, bool explain)
     const struct object *object = &making->solve->points.objects.items[number];
     for (uint32_t k = 0; k < object->contents.count; k++) {
         const struct entry *entry = &object->contents.items[k];
-        struct summary_edge edge = {.place = {number, entry->offset, entry->stride}, .size = entry->size};
+        struct summary_edge edge = {.place = {number, entry->offset, entry->stride},
+                                    .size = entry->size};
         if (is_itself(making, number, entry))
             continue;
         edge.place = node_ref(making, edge.place);
@@ -193,10 +196,12 @@ static void calls_make(struct making *making)
         to->callee.items = arena_alloc(making->arena, sizeof(struct ref));
         to->callee.items[0] = node_ref(making, from->callee.items[0]);
         to->callee.count = 1;
-        to->arguments = arena_alloc(making->arena, (from->argument_count + 1) * sizeof *to->arguments);
+        to->arguments =
+            arena_alloc(making->arena, (from->argument_count + 1) * sizeof *to->arguments);
         for (uint32_t a = 0; a < from->argument_count; a++) {
             const struct set *set = &from->arguments[a];
-            to->arguments[a].items = arena_alloc(making->arena, (set->count + 1) * sizeof(struct ref));
+            to->arguments[a].items =
+                arena_alloc(making->arena, (set->count + 1) * sizeof(struct ref));
             for (uint32_t k = 0; k < set->count; k++)
                 to->arguments[a].items[to->arguments[a].count++] = node_ref(making, set->items[k]);
         }
@@ -211,7 +216,8 @@ static void frees_make(struct making *making)
     for (uint32_t i = 0; i < solve->frees.count; i++) {
         const struct free_event *event = &solve->frees.items[i];
         for (uint32_t k = 0; k < event->freed.count; k++) {
-            const struct object *object = &solve->points.objects.items[event->freed.items[k].object];
+            const struct object *object =
+                &solve->points.objects.items[event->freed.items[k].object];
             if (object->kind == OBJECT_PARAMETER && object->index < 64) {
                 summary->may_free |= UINT64_C(1) << object->index;
                 continue;
@@ -224,8 +230,8 @@ static void frees_make(struct making *making)
             if (at < summary->freed_count)
                 continue;
             if (summary->freed_count == capacity)
-                summary->freed =
-                    arena_grow(making->arena, summary->freed, summary->freed_count, &capacity, sizeof node);
+                summary->freed = arena_grow(making->arena, summary->freed, summary->freed_count,
+                                            &capacity, sizeof node);
             summary->freed[summary->freed_count++] = node;
         }
     }
@@ -272,14 +278,16 @@ struct summary *summary_make(struct solve *solve, struct arena *arena, bool expl
 {
     struct summary *summary = arena_alloc(arena, sizeof *summary);
     struct points *points = &solve->points;
-    struct making making = {.solve = solve, .arena = arena, .summary = summary, .seen = solve_seen(solve)};
+    struct making making = {
+        .solve = solve, .arena = arena, .summary = summary, .seen = solve_seen(solve)};
     making.nodes = arena_alloc(solve->arena, (points->objects.count + 1) * sizeof *making.nodes);
     memset(making.nodes, 0xff, (points->objects.count + 1) * sizeof *making.nodes);
     summary->may_longjmp = solve->may_longjmp;
     calls_make(&making);
     summary->results.items = arena_alloc(arena, (solve->results.count + 1) * sizeof(struct ref));
     for (uint32_t i = 0; i < solve->results.count; i++)
-        set_add(&(struct points){.arena = arena}, &summary->results, node_ref(&making, solve->results.items[i]));
+        set_add(&(struct points){.arena = arena}, &summary->results,
+                node_ref(&making, solve->results.items[i]));
     for (uint32_t i = 0; i < points->objects.count && making.edges.count <= EDGES_MAX; i++) {
         const struct object *object = &points->objects.items[i];
         if (object->kind <= OBJECT_GLOBAL || (!making.seen[i] && !object->exposed))
@@ -307,8 +315,10 @@ struct summary *summary_make(struct solve *solve, struct arena *arena, bool expl
     summary->escapes = making.escapes.items;
     summary->escape_count = making.escapes.count;
     summary->escape_chains = making.escape_chains.items;
-    if (summary->edge_count > EDGES_MAX || summary->node_count > NODES_MAX || solve->function->opaque)
-        *summary = (struct summary){.too_large = true, .may_longjmp = summary->may_longjmp, .may_free = summary->may_free};
+    if (summary->edge_count > EDGES_MAX || summary->node_count > NODES_MAX ||
+        solve->function->opaque)
+        *summary = (struct summary){
+            .too_large = true, .may_longjmp = summary->may_longjmp, .may_free = summary->may_free};
     summary->hash = summary_hash(summary);
     return summary;
 }
