@@ -31,6 +31,8 @@ static struct ref normal(uint32_t object, int64_t offset, uint32_t stride)
 
 struct ref ref_join(struct ref a, struct ref b)
 {
+    if (a.stride == 1 || (a.offset == b.offset && a.stride == b.stride))
+        return a; /* most are: anywhere, or the same */
     int64_t apart = (int64_t)a.offset - b.offset;
     return normal(a.object, a.offset,
                   gcd(gcd(a.stride, b.stride), (uint32_t)(apart < 0 ? -apart : apart)));
@@ -38,6 +40,8 @@ struct ref ref_join(struct ref a, struct ref b)
 
 struct ref ref_move(struct ref ref, int64_t offset, uint32_t stride)
 {
+    if (ref.stride == 1 || (!offset && !stride))
+        return ref;
     return normal(ref.object, ref.offset + offset, gcd(ref.stride, stride));
 }
 
