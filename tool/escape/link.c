@@ -64,5 +64,4 @@ void program_link(struct program *program)
                 at->address_taken |= symbol->address_taken;
         }
     }
-    /* A definition of one's own is meant by oneself alone. */
 }

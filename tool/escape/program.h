@@ -44,7 +44,7 @@ struct instruction {
     bool pointer;                     /* its result is a pointer */
     bool no_value;                    /* its result carries no pointer: void, or one bit */
     uint32_t operands, operand_count; /* in the function's list */
-    int32_t offset;                   /* OP_OFFSET; OP_CALL: what `hook` adds; OP_END: unused */
+    int32_t offset;                   /* OP_OFFSET */
     uint32_t stride, size;
     uint32_t line, column, file; /* file: in the unit's list */
     const char *hook; /* OP_CALL through a field: "struct:offset" or "variable:offset"; or NULL */
@@ -90,7 +90,6 @@ struct function {
 
     /* The analysis' own. */
     struct summary *summary;
-    struct facts *facts;
     struct function **callers;
     uint32_t caller_count, caller_capacity;
     uint32_t order, rounds;
