@@ -8,7 +8,7 @@ poolwise   = $(BUILD)/tool/poolwise
 sample     = $(BUILD)/examples/sample/sample
 run_inputs = $(BUILD)/run
 
-.PHONY: all run test bench bench-pool bench-server bench-docs bench-record install clean deps-check deps-run deps-test deps-bench compile compile-bench
+.PHONY: all run test test-escape-dynamic test-escape-cases bench bench-pool bench-server bench-docs bench-record install clean deps-check deps-run deps-test deps-bench compile compile-bench
 
 all: deps-check compile
 
@@ -61,6 +61,17 @@ bench-server: deps-bench
 # The plots in docs/, from the last results.
 bench-docs:
 	python3 bench/run.py --docs --from $$(ls bench/results/bench-*.json | tail -1)
+# The escape analysis' verdicts on real programs against what they do. Fetches their sources.
+test-escape-dynamic: deps-test
+	@$(MAKE) --no-print-directory compile
+	python3 tests/escape/dynamic.py $(poolwise) $(BUILD)/escape-dynamic
+
+# The table of hand-made cases: kind, expected, got.
+test-escape-cases: deps-test
+	@$(MAKE) --no-print-directory compile
+	python3 tests/escape/cases.py $(poolwise) tests/escape/cases.c tests/escape/adversary.c
+
+bench: bench-record
 
 bench-record: deps-bench
 	@$(MAKE) --no-print-directory compile

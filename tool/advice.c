@@ -24,6 +24,7 @@ struct advice {
     struct trace_sink names_sink;
     const struct trace_sink *sinks[2];
     char *request;
+    const struct join *join;
     uint64_t requests[REQUESTS_MAX];
     size_t request_count;
     char *program; /* the first process' executable */
@@ -83,6 +84,7 @@ int advice_create(const struct advice_options *options, struct advice **ret_advi
     int status = -ENOMEM;
     if (!advice)
         return status;
+    advice->join = options->join;
     advice->symbols = symbols_create();
     const struct analyse_options analysis = {.context = advice, .resolve = resolve,
                                              .is_request = options->request ? is_request : NULL};
@@ -303,6 +305,8 @@ int advice_finish(struct advice *advice, const struct verdict_thresholds *thresh
     if (!status)
         status = verdict_judge(thresholds, inputs, count, totals, cpu_ns, advice->verdicts);
     free(inputs);
+    for (size_t i = 0; i < count && !status && advice->join; i++)
+        status = join_apply(advice->join, &advice->sites[i], &advice->verdicts[i]);
     if (status)
         return status;
     advice->command[0] = advice->program ? advice->program : "?";

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "join.h"
 #include "report.h"
 #include "trace.h"
 #include "verdict.h"
@@ -17,6 +18,7 @@ struct advice;
 struct advice_options {
     const char *const *wrappers; /* regular expressions; NULL-terminated, or NULL */
     const char *request;         /* function whose calls are requests; NULL: none */
+    const struct join *join;     /* what the source says; NULL: nothing. Must outlive the advice */
 };
 
 /* 0; -EINVAL with *ret_message (caller frees) when a regular expression is bad; -ENOMEM. */

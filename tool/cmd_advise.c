@@ -31,6 +31,8 @@ static void help(FILE *stream)
             "  --wrapper REGEX      functions whose whole name matches only pass allocations on: judge their\n"
             "                       callers instead (many are known already; may be given more than once)\n"
             "  --request FUNCTION   each call of it is a request: count what outlives its own\n"
+            "  --static PATH        what the source says beside it: output of poolwise escape --json, or a folder with\n"
+            "                       compile_commands.json or bitcode\n"
             "  --no-replay          judge by calibrated prices alone (measured replays are not built yet: always so)\n"
             "  --thresholds         print every limit of the judgement and what it means\n"
             "  --threshold N=V      set one of them; may be given more than once\n%s\n"
@@ -43,7 +45,8 @@ struct advise {
     const struct command_globals *globals;
     bool json, show_thresholds;
     unsigned top;
-    const char *request, *output;
+    const char *request, *output, *source;
+    struct join *join; /* what the source says; NULL: it was not asked */
     FILE *stream; /* the report's */
     const char *wrappers[WRAPPERS_MAX + 1];
     int wrapper_count;
@@ -92,6 +95,9 @@ static int option_take(struct advise *advise, int option, char **argv)
         return 0;
     case OWN + 6:
         return threshold_set(advise, optarg);
+    case OWN + 7:
+        advise->source = optarg;
+        return 0;
     case 'o':
         advise->output = optarg;
         return 0;
@@ -227,6 +233,7 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
         {"no-replay", no_argument, NULL, COMMAND_OPTION_OWN + 4},
         {"thresholds", no_argument, NULL, COMMAND_OPTION_OWN + 5},
         {"threshold", required_argument, NULL, COMMAND_OPTION_OWN + 6},
+        {"static", required_argument, NULL, COMMAND_OPTION_OWN + 7},
         {"output", required_argument, NULL, 'o'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
@@ -249,6 +256,7 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
     advise.json |= length > 5 && !strcmp(advise.output + length - 5, ".json");
     bool program = optind > 1 && !strcmp(argv[optind - 1], "--");
     struct advice *advice = NULL;
+    char reason[2048];
     if (!status && advise.show_thresholds) {
         thresholds_print(advise.thresholds);
     } else if (!status && optind == argc) {
@@ -258,8 +266,10 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
     } else if (!status && !(advise.stream = advise.output ? fopen(advise.output, "we") : stdout)) {
         /* Before the program runs: its minutes are not to be lost for a misspelt name. */
         status = command_error("%s: %s", advise.output, strerror(errno));
+    } else if (!status && advise.source && join_open(advise.source, &advise.join, reason, sizeof reason)) {
+        status = command_error("%s", reason);
     } else if (!status) {
-        const struct advice_options wanted = {advise.wrappers, advise.request};
+        const struct advice_options wanted = {advise.wrappers, advise.request, advise.join};
         char *message = NULL;
         int failed = advice_create(&wanted, &advice, &message);
         if (failed)
@@ -271,6 +281,7 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
         free(message);
     }
     advice_destroy(advice);
+    join_close(advise.join);
     verdict_thresholds_destroy(advise.thresholds);
     if (advise.output && advise.stream && fclose(advise.stream) && !status)
         status = command_error("%s: %s", advise.output, strerror(errno));

@@ -23,6 +23,7 @@ struct command_globals {
 /* argv[0] is the command's own name. They return the exit status. */
 int cmd_advise(const struct command_globals *globals, int argc, char **argv);
 int cmd_bench(const struct command_globals *globals, int argc, char **argv);
+int cmd_escape(const struct command_globals *globals, int argc, char **argv);
 int cmd_record(const struct command_globals *globals, int argc, char **argv);
 
 /* "poolwise: ..." on standard error; returns EXIT_PROBLEM. */

@@ -12,6 +12,7 @@ static const struct {
     int (*run)(const struct command_globals *globals, int argc, char **argv);
 } commands[] = {
     {"advise", "record a program, or read a trace, and say which allocation sites deserve a pool", cmd_advise},
+    {"escape", "say from the source which blocks need not be on the heap", cmd_escape},
     {"record", "record a program into a trace file", cmd_record},
     {"bench", "measure here where pooling pays: three workloads, Go's pool, the allocators", cmd_bench},
 };

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: MIT */
+/* Ways of hiding where a pointer goes. The notation is that of cases.c. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct pair {
+    char *first, *second;
+};
+union pun {
+    char *pointer;
+    uint64_t number;
+    double real;
+    unsigned char bytes[8];
+    struct {
+        uint32_t low, high;
+    } halves;
+};
+
+char *sink;
+uint64_t sink_number;
+double sink_real;
+uint32_t sink_low, sink_high;
+unsigned char sink_bytes[8];
+struct pair sink_pair;
+_Atomic(char *) sink_atomic;
+static _Thread_local char *sink_thread;
+static jmp_buf back;
+static volatile sig_atomic_t caught;
+static void (*handler_argument)(char *);
+extern void somewhere(struct pair *);
+
+void through_number(void)
+{
+    char *block = malloc(8); /* through_number E */
+    sink_number = (uintptr_t)block;
+}
+void through_xor(uint64_t key)
+{
+    char *block = malloc(8); /* through_xor E */
+    sink_number = (uintptr_t)block ^ key;
+}
+void through_union(void)
+{
+    union pun pun = {.pointer = malloc(8)}; /* through_union E */
+    sink_number = pun.number;
+}
+void through_double(void)
+{
+    union pun pun = {.pointer = malloc(8)}; /* through_double E */
+    sink_real = pun.real;
+}
+void through_halves(void)
+{
+    union pun pun = {.pointer = malloc(8)}; /* through_halves E */
+    sink_low = pun.halves.low;
+    sink_high = pun.halves.high;
+}
+void byte_by_byte(void)
+{
+    char *block = malloc(8), *copy; /* byte_by_byte E */
+    for (size_t i = 0; i < sizeof block; i++)
+        ((char *)&copy)[i] = ((char *)&block)[i];
+    sink = copy;
+}
+void bytes_to_global(void)
+{
+    char *block = malloc(8); /* bytes_to_global E */
+    for (size_t i = 0; i < sizeof block; i++)
+        sink_bytes[i] = ((unsigned char *)&block)[i];
+}
+void bytes_by_shift(void)
+{
+    char *block = malloc(8); /* bytes_by_shift E */
+    for (size_t i = 0; i < 8; i++)
+        sink_bytes[i] = (unsigned char)((uintptr_t)block >> (8 * i));
+}
+static void copy_bytes(void *to, const void *from, size_t size)
+{
+    unsigned char *a = to;
+    const unsigned char *b = from;
+    while (size--)
+        *a++ = *b++;
+}
+void own_memcpy(void)
+{
+    struct pair pair = {malloc(8), NULL}, other; /* own_memcpy E */
+    copy_bytes(&other, &pair, sizeof pair);
+    sink = other.first;
+}
+void struct_copied(void)
+{
+    struct pair pair = {malloc(8), NULL}; /* struct_copied E */
+    memcpy(&sink_pair, &pair, sizeof pair);
+}
+void struct_assigned(struct pair *out)
+{
+    struct pair pair = {NULL, malloc(8)}; /* struct_assigned E */
+    *out = pair;
+}
+struct pair struct_returned(void)
+{
+    return (struct pair){malloc(8), NULL}; /* struct_returned E */
+}
+void struct_used(void)
+{
+    struct pair pair = struct_returned(); /* struct_used N F|N U */
+    free(pair.first);
+}
+struct wide {
+    char *items[8];
+};
+struct wide wide_returned(void)
+{
+    struct wide wide = {{0}};
+    wide.items[5] = malloc(8); /* wide_returned E */
+    return wide;
+}
+void wide_used(void)
+{
+    struct wide wide = wide_returned(); /* wide_used N U */
+    free(wide.items[5]);
+}
+void moved_and_back(void)
+{
+    char *a = malloc(8), *slots[2] = {a, NULL}; /* moved_and_back E */
+    char **p = slots;
+    p[1] = p[0];
+    char **volatile hidden = p;
+    sink = hidden[1];
+}
+static void swap(char **a, char **b)
+{
+    char *c = *a;
+    *a = *b;
+    *b = c;
+}
+void swapped(char **theirs)
+{
+    char *block = malloc(8); /* swapped E */
+    swap(&block, theirs);
+}
+void aliased(struct pair *a, struct pair *b)
+{
+    a->first = (char *)b;
+    ((struct pair *)a->first)->second = malloc(8); /* aliased E */
+}
+static void alias_inner(struct pair **a, struct pair **b, char *value)
+{
+    struct pair *made = malloc(sizeof *made); /* alias_inner E */
+    made->first = NULL;
+    *a = made;
+    (*b)->first = value; /* b may be a */
+    sink = made->first;
+}
+void alias_outer(void)
+{
+    struct pair *slot = NULL;
+    char *block = malloc(8); /* alias_outer E */
+    alias_inner(&slot, &slot, block);
+}
+void atomic_stored(void)
+{
+    char *block = malloc(8); /* atomic_stored E */
+    atomic_store(&sink_atomic, block);
+}
+void atomic_exchanged(void)
+{
+    char *block = malloc(8); /* atomic_exchanged E */
+    free(atomic_exchange(&sink_atomic, block));
+}
+int atomic_compared(void)
+{
+    char *block = malloc(8), *old = NULL; /* atomic_compared E */
+    return atomic_compare_exchange_strong(&sink_atomic, &old, block);
+}
+void atomic_local(void)
+{
+    _Atomic(char *) slot;
+    atomic_init(&slot, malloc(8)); /* atomic_local N F */
+    free(atomic_load(&slot));
+}
+void thread_local_kept(void)
+{
+    sink_thread = malloc(8); /* thread_local_kept E */
+}
+void assembly_given(void)
+{
+    char *block = malloc(8); /* assembly_given M F */
+    __asm__ volatile("" : : "r"(block) : "memory");
+    free(block);
+}
+void assembly_moved(void)
+{
+    char *block = malloc(8), *copy; /* assembly_moved E */
+    __asm__("mov %1, %0" : "=r"(copy) : "r"(block));
+    sink = copy;
+}
+static void leave(void)
+{
+    longjmp(back, 1);
+}
+int jumped(int n)
+{
+    char *block = malloc(8); /* jumped N L|N U */
+    if (n)
+        leave();
+    free(block);
+    return 0;
+}
+int jumped_directly(int n)
+{
+    char *block = malloc(8); /* jumped_directly N L */
+    if (n)
+        longjmp(back, 1);
+    free(block);
+    return 0;
+}
+int returned_twice(void)
+{
+    char *volatile block = malloc(8); /* returned_twice N U */
+    if (setjmp(back)) {
+        free(block);
+        return 1;
+    }
+    leave();
+    return 0;
+}
+static void on_signal(int number)
+{
+    caught = number;
+    if (handler_argument)
+        handler_argument(sink);
+}
+void signalled(void)
+{
+    char *block = malloc(8); /* signalled E */
+    sink = block;
+    signal(SIGUSR1, on_signal);
+    raise(SIGUSR1);
+    sink = NULL;
+    free(block);
+}
+static void *worker(void *argument)
+{
+    sink = argument;
+    return argument;
+}
+void joined(void)
+{
+    pthread_t thread;
+    char *block = malloc(8); /* joined E */
+    pthread_create(&thread, NULL, worker, block);
+    pthread_join(thread, NULL);
+    free(block);
+}
+void joined_result(void)
+{
+    pthread_t thread;
+    struct pair *pair = calloc(1, sizeof *pair); /* joined_result E */
+    void *result;
+    pthread_create(&thread, NULL, worker, pair);
+    pthread_join(thread, &result);
+    ((struct pair *)result)->first = malloc(8); /* joined_result_inner E */
+}
+void by_pipe(int fd)
+{
+    char *block = malloc(8); /* by_pipe E */
+    write(fd, &block, sizeof block);
+}
+void from_pipe(int fd)
+{
+    struct pair *pair;
+    read(fd, &pair, sizeof pair);
+    pair->first = malloc(8); /* from_pipe E */
+}
+void unknown_filled(void)
+{
+    struct pair pair;
+    somewhere(&pair);
+    *(char **)pair.first = malloc(8); /* unknown_filled E */
+}
+void number_as_address(uintptr_t address)
+{
+    *(char **)address = malloc(8); /* number_as_address E */
+}
+void fixed_address(void)
+{
+    *(char **)0x1000 = malloc(8); /* fixed_address E */
+}
+void interior(void)
+{
+    char *block = malloc(80); /* interior E */
+    sink = block + 40;
+}
+void before_start(void)
+{
+    char *block = malloc(80); /* before_start E */
+    sink = (char *)((uintptr_t)block - 1000000);
+}
+void array_end(int n)
+{
+    char *blocks[4] = {0};
+    blocks[n & 3] = malloc(8); /* array_end E */
+    sink = blocks[(n + 1) & 3];
+}
+void strided(int n)
+{
+    struct pair pairs[4] = {{0}};
+    pairs[n & 3].second = malloc(8); /* strided E */
+    sink = pairs[n & 1].second;
+}
+void strided_other(int n)
+{
+    struct pair pairs[4] = {{0}};
+    struct pair *volatile p = pairs;
+    p[n & 3].second = malloc(8); /* strided_other N U */
+    sink = p[n & 1].first;
+    for (int i = 0; i < 4; i++)
+        free(p[i].second);
+}
+void grown_contents(int n)
+{
+    struct pair *pairs = malloc(sizeof *pairs); /* grown_contents N U */
+    pairs[0].first = malloc(8);                 /* grown_contents_inner E */
+    pairs = realloc(pairs, sizeof *pairs * (size_t)n); /* grown_contents_again N F */
+    if (!pairs)
+        return;
+    sink = pairs[0].first;
+    free(pairs);
+}
+char *realloc_failed(char *old, size_t size)
+{
+    char *block = realloc(old, size); /* realloc_failed E */
+    return block ? block : old;
+}
+int realloc_leaks(size_t size)
+{
+    char *block = malloc(8); /* realloc_leaks N L|N U */
+    char *more = realloc(block, size); /* realloc_leaks_more N F */
+    if (!more)
+        return -1;
+    free(more);
+    return 0;
+}
+static void take_two(int count, ...)
+{
+    va_list list, copy;
+    va_start(list, count);
+    va_copy(copy, list);
+    (void)va_arg(copy, int);
+    sink = va_arg(copy, char *);
+    va_end(copy);
+    va_end(list);
+}
+void variable_copied(void)
+{
+    char *block = malloc(8); /* variable_copied E */
+    take_two(2, 7, block);
+}
+static void take_list(va_list list)
+{
+    sink = va_arg(list, char *);
+}
+static void give_list(int count, ...)
+{
+    va_list list;
+    va_start(list, count);
+    take_list(list);
+    va_end(list);
+}
+void variable_handed_on(void)
+{
+    char *block = malloc(8); /* variable_handed_on E */
+    give_list(1, block);
+}
+static char *identity(char *p)
+{
+    return p;
+}
+static char *forget(char *p)
+{
+    (void)p;
+    return NULL;
+}
+void chosen_function(int n)
+{
+    char *(*choice)(char *) = n ? identity : forget;
+    char *block = malloc(8); /* chosen_function E */
+    sink = choice(block);
+}
+static char *call_twice(char *(*f)(char *), char *p)
+{
+    return f(f(p));
+}
+void callback_returns(void)
+{
+    char *block = malloc(8); /* callback_returns E */
+    sink = call_twice(identity, block);
+}
+void callback_forgets(void)
+{
+    char *block = malloc(8); /* callback_forgets N F */
+    sink = call_twice(forget, block);
+    free(block);
+}
+struct object {
+    void (*put)(struct object *, char *);
+    char *slot;
+};
+static void object_put(struct object *object, char *value)
+{
+    object->slot = value;
+}
+static void object_sink(struct object *object, char *value)
+{
+    (void)object;
+    sink = value;
+}
+void method(void)
+{
+    struct object object = {object_put, NULL};
+    char *block = malloc(8); /* method N F */
+    object.put(&object, block);
+    free(block);
+}
+void method_sinks(void)
+{
+    struct object object = {object_sink, NULL};
+    struct object *volatile hidden = &object;
+    char *block = malloc(8); /* method_sinks E */
+    hidden->put(&object, block);
+}
+static void method_through(struct object *object)
+{
+    char *block = malloc(8); /* method_through E|M - */
+    object->put(object, block);
+}
+void method_caller(void)
+{
+    struct object object = {object_sink, NULL};
+    method_through(&object);
+}
+static struct object *ring(struct object *a, struct object *b, int n)
+{
+    return n ? ring(b, a, n - 1) : a;
+}
+void ringed(int n)
+{
+    struct object a = {0}, b = {0};
+    a.slot = malloc(8); /* ringed E */
+    sink = ring(&b, &a, n)->slot;
+}
+typedef uint64_t vector_number __attribute__((vector_size(16)));
+vector_number sink_vector;
+void vectored(void)
+{
+    char *block = malloc(8); /* vectored E */
+    vector_number both = {0, (uintptr_t)block};
+    sink_vector = both;
+}
+void difference(char *other)
+{
+    char *block = malloc(8); /* difference E */
+    sink_number = (uintptr_t)block - (uintptr_t)other;
+}
+int compared_only(char *other)
+{
+    char *block = malloc(8); /* compared_only N F */
+    int less = block < other;
+    free(block);
+    return less;
+}
+long length_only(void)
+{
+    char *block = strdup("abc"); /* length_only N F */
+    char *end = block;
+    while (end && *end)
+        end++;
+    long length = end - block;
+    sink_number = (uint64_t)length;
+    free(block);
+    return length;
+}
+static void drop(char **block)
+{
+    free(*block);
+}
+int cleaned_up(int n)
+{
+    __attribute__((cleanup(drop))) char *block = malloc(8); /* cleaned_up N U */
+    if (n)
+        return 3;
+    return block ? block[0] : 0;
+}
+void label_jump(int n)
+{
+    static void *const labels[] = {&&done, &&kept};
+    char *block = malloc(8); /* label_jump E */
+    goto *labels[n & 1];
+kept:
+    sink = block;
+    return;
+done:
+    free(block);
+}
+void flexible(int n)
+{
+    struct {
+        int count;
+        char *items[];
+    } *list = malloc(sizeof *list + 8 * (size_t)n); /* flexible N F */
+    if (!list)
+        return;
+    list->items[n - 1] = malloc(8); /* flexible_item E */
+    sink = list->items[0];
+    free(list);
+}
+struct bits {
+    uint64_t address : 48, tag : 16;
+};
+struct bits sink_bits;
+void bit_field(void)
+{
+    char *block = malloc(8); /* bit_field E */
+    sink_bits.address = (uintptr_t)block;
+}
+void tagged_pointer(void)
+{
+    char *block = malloc(8); /* tagged_pointer E */
+    uintptr_t tagged = (uintptr_t)block | 1;
+    sink = (char *)(tagged & ~(uintptr_t)1);
+}
+void low_bits(void)
+{
+    char *block = malloc(8); /* low_bits N F|E */
+    sink_number = (uintptr_t)block & 7;
+    free(block);
+}
+void strtok_keeps(void)
+{
+    char *block = strdup("a b"); /* strtok_keeps E */
+    strtok(block, " ");
+}
+void token_state(void)
+{
+    char *block = strdup("a b"), *state; /* token_state N F */
+    for (char *t = strtok_r(block, " ", &state); t; t = strtok_r(NULL, " ", &state))
+        puts(t);
+    free(block);
+}
+static int by_second(const void *a, const void *b)
+{
+    sink = *(char *const *)a;
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+void sorted_leaks(void)
+{
+    char *names[2] = {strdup("b"), strdup("a")}; /* sorted_leaks E */
+    qsort(names, 2, sizeof *names, by_second);
+}
+void exposed_local(void (**out)(void), struct pair *p)
+{
+    struct pair local = {0};
+    p->first = (char *)&local;
+    ((struct pair *)p->first)->second = malloc(8); /* exposed_local N U|E */
+    free(local.second);
+    p->first = NULL;
+    (void)out;
+}
+int handed_to_static(void)
+{
+    static struct pair saved;
+    saved.first = malloc(8); /* handed_to_static E */
+    return saved.first != NULL;
+}

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""dynamic.py POOLWISE DIRECTORY [jq] [redis] : the verdicts on real programs against what they do when they run.
+
+Fetches the programs' sources (Debian's, into DIRECTORY), builds them without optimisation, analyses them, records
+a run of each, and looks for blocks that outlived the call of which the source analysis says that none can. Needs a
+network and Debian; takes minutes. Status 1 when there is a violation."""
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+JQ_FLAGS = ("-D_GNU_SOURCE -DIEEE_8087 -DHAVE_MEMMEM -DHAVE_TIMEGM -DHAVE_GMTIME_R -DHAVE_LOCALTIME_R -DHAVE_GMTIME "
+            "-DHAVE_MKTIME -DHAVE_STRPTIME -DHAVE_STRFTIME -DHAVE_TM_TM_GMT_OFF -DHAVE_SETLOCALE "
+            "-DHAVE_PTHREAD_KEY_CREATE -DHAVE_PTHREAD_ONCE -DHAVE_ATEXIT -DHAVE_ISATTY -DHAVE_ASPRINTF -I.").split()
+JQ_PROGRAM = ('[.[] | {a: (.name | ascii_upcase | split("A") | join("-")), b: (.list | sort | map(tostring) | add), '
+              'c: (.name | ltrimstr("ban")), d: (.when | todate), e: ([.list[] | select(. > 3)] | unique | length)}] '
+              '| group_by(.e) | map(length) | tojson | fromjson | @json "x \\(.)"')
+
+
+def run(command, **more):
+    return subprocess.run(command, check=True, text=True, **more)
+
+
+def fetch(directory, package, pattern):
+    found = glob.glob(f"{directory}/{pattern}")
+    if found:
+        return found[0]
+    os.makedirs(f"{directory}/lists/partial", exist_ok=True)
+    with open(f"{directory}/sources.list", "w", encoding="ascii") as out:
+        out.write("deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+                  "http://deb.debian.org/debian bookworm main\n")
+    apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={directory}/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null",
+           "-o", f"Dir::State::lists={directory}/lists"]
+    run(apt + ["update"])
+    run(apt + ["source", "--download-only", package], cwd=directory)
+    archive = glob.glob(f"{directory}/{package}_*.orig.tar.*")[0]
+    run(["tar", "xf", archive], cwd=directory)
+    return glob.glob(f"{directory}/{pattern}")[0]
+
+
+def jq(poolwise, directory):
+    folder = fetch(directory, "jq", "jq-*1.6") + "/src"
+    os.makedirs(folder + "/src", exist_ok=True)
+    lines = open(folder + "/builtin.jq", encoding="utf-8").read().splitlines()
+    with open(folder + "/src/builtin.inc", "w", encoding="utf-8") as out:
+        for line in lines:
+            out.write('"' + line.replace("\\", "\\\\").replace('"', '\\"') + '\\n"\n')
+    with open(folder + "/src/version.h", "w", encoding="ascii") as out:
+        out.write('#define JQ_VERSION "1.6"\n')
+    files = sorted(os.path.basename(f) for f in glob.glob(folder + "/*.c") if "inject_errors" not in f)
+    program = f"{directory}/jq-program"
+    run(["gcc", "-w", "-g", "-O0", *JQ_FLAGS, *files, "-o", program, "-lm", "-lpthread"], cwd=folder)
+    with open(f"{directory}/input.json", "w", encoding="ascii") as out:
+        json.dump([{"name": f"banana {i} x", "list": [i % 7, i, 3, "s"], "when": i * 1000} for i in range(3000)], out)
+    trace = f"{directory}/jq.trace"
+    run([poolwise, "record", "-o", trace, "--", program, JQ_PROGRAM, f"{directory}/input.json"], stdout=subprocess.DEVNULL)
+    return folder, files, JQ_FLAGS, trace
+
+
+def redis(poolwise, directory):
+    folder = fetch(directory, "redis", "redis-*") + "/src"
+    if not os.path.exists(folder + "/redis-server"):
+        run(["make", "-j2", "MALLOC=libc", "OPTIMIZATION=-O0", "CFLAGS=-w -g", "redis-server"], cwd=folder,
+            stdout=subprocess.DEVNULL)
+    skip = ("redis-cli", "redis-benchmark", "redis-check", "mkrelease", "siphash_test", "cli_")
+    files = sorted(os.path.basename(f) for f in glob.glob(folder + "/*.c") if not any(s in f for s in skip))
+    files += ["../deps/hdr_histogram/hdr_histogram.c", "../deps/hiredis/sds.c"]
+    flags = ["-std=gnu11"] + [f"-I../deps/{d}" for d in ("hiredis", "linenoise", "lua/src", "hdr_histogram")]
+    trace, socket = f"{directory}/redis.trace", f"{directory}/redis.socket"
+    server = subprocess.Popen([poolwise, "record", "-o", trace, "--", folder + "/redis-server", "--port", "0", "--unixsocket",
+                               socket, "--save", "", "--dir", directory], stdout=subprocess.DEVNULL)
+    for _ in range(300):
+        if os.path.exists(socket):
+            break
+        time.sleep(0.1)
+    run(["redis-benchmark", "-s", socket, "-q", "-n", "500", "-c", "5"], stdout=subprocess.DEVNULL)
+    commands = ["SET a 1", "APPEND a 23", "GETRANGE a 0 1", "SORT mylist LIMIT 0 5", "HSET h f 1 g 2", "HGETALL h", "ZADD z 1 a 2 b 3 c",
+                "ZRANGE z 0 -1 WITHSCORES", "ZRANGEBYLEX z - +", "ZUNIONSTORE y 1 z", "SADD s 1 2 a", "SADD t 2 a", "SINTER s t",
+                "SUNIONSTORE u s t", "SDIFF s t", "CONFIG GET *", "CONFIG SET maxmemory 100mb", "INFO all", "CLIENT LIST", "CLIENT SETNAME me",
+                "OBJECT ENCODING z", "DEBUG OBJECT a", "DEBUG DIGEST", "EVAL return{1,KEYS[1]} 1 a", "EVAL return(redis.call('get','a')) 0",
+                "XADD x * f v", "XRANGE x - +", "XGROUP CREATE x g 0", "XREADGROUP GROUP g c STREAMS x >", "XINFO STREAM x FULL",
+                "GEOADD geo 13 38 P", "GEOSEARCH geo FROMLONLAT 15 37 BYRADIUS 200 km ASC", "PFADD p a b", "PFCOUNT p", "BITOP AND d a a",
+                "LPUSH l 1 2 3", "LRANGE l 0 -1", "LPOS l 2", "SCAN 0 MATCH *", "KEYS *", "DUMP z", "COPY z zz", "RENAME zz zy", "ACL LIST",
+                "ACL SETUSER bob on >x ~* +@all", "ACL GETUSER bob", "ACL WHOAMI", "COMMAND INFO get", "COMMAND DOCS get", "MEMORY USAGE z",
+                "MEMORY DOCTOR", "LATENCY DOCTOR", "SLOWLOG GET", "SUBSCRIBE_ x", "PUBLISH c m", "LOLWUT", "MULTI", "FLUSHALL"]
+    for command in commands:
+        subprocess.run(["redis-cli", "-s", socket, *command.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    subprocess.run(["redis-cli", "-s", socket, "SHUTDOWN", "NOSAVE"], stdout=subprocess.DEVNULL, check=False)
+    server.wait(120)
+    return folder, files, flags, trace
+
+
+def beside(site, static):
+    """Was the block made by the call for another owner, as a cache that it fills? Then on the way in some frame
+    allocates at a place whose block the source says is not the one handed over."""
+    inner = None
+    for frame in site["stack"]:
+        function, _, place = frame.partition(" ")
+        file, _, line = os.path.basename(place).rpartition(":")
+        if file == os.path.basename(site["file"] or "") and line == str(site["line"]):
+            return False
+        # By name, since compilers put calls that are spread over lines at different ones.
+        classes = {s["class"] for group in static.values() for s in group if s["function"] == function and s["callee"] == inner}
+        if classes and "returned" not in classes:
+            return True
+        inner = function
+    return False
+
+
+def judge(name, poolwise, folder, files, flags, trace):
+    report = run([poolwise, "escape", "--json", *files, "--", *flags], cwd=folder, capture_output=True).stdout
+    static = {}
+    for site in json.loads(report)["sites"]:
+        static.setdefault((os.path.basename(site["file"]), site["line"], site["callee"]), []).append(site)
+    handing = sorted({s["callee"] for group in static.values() for s in group if s["allocating_call"] and re.fullmatch(r"\w+", s["callee"])})
+    checked, proven_dead, always_dead, other, bad = 0, 0, 0, 0, []
+    # Twice: as the sites are seen by themselves, and with each function that hands over a block looked through.
+    for wrappers in ([], ["--wrapper", "|".join(handing)]):
+        advice = json.loads(run([poolwise, "advise", "--json", *wrappers, trace], capture_output=True).stdout)
+        for site in advice["sites"]:
+            callees = {frame.split()[0] for frame in site["stack"]}
+            here = [s for (file, line, callee), group in static.items() for s in group
+                    if site.get("file") and file == os.path.basename(site["file"]) and line == site.get("line") and callee in
+                    callees | {"malloc", "calloc", "realloc", "strdup"}]
+            # The one nearest to the site, where the stack tells; a line may hold several.
+            if len(here) != 1:
+                continue
+            verdict, outlived = here[0], site["outlived"]
+            later = sum(outlived[1:]) + (site["frees"] * (site["freed_by_other_thread"] or 0) > 0.5)
+            dead = outlived and not later and not site["never_freed"]
+            always_dead += bool(dead)
+            if verdict["class"] != "does-not-escape":
+                continue
+            checked += 1
+            proven_dead += bool(dead)
+            certain = verdict["freed"] in ("all-paths", "each-iteration")
+            if later or (certain and site["never_freed"]):
+                if verdict["allocating_call"] and beside(site, static):
+                    other += 1
+                    print(f"  {verdict['file']}:{verdict['line']} {verdict['callee']}: blocks beside the one handed over live on, "
+                          f"as {' < '.join(f.split()[0] for f in site['stack'][:6])}")
+                else:
+                    bad.append((site, verdict, later))
+    print(f"{name}: {checked} sites that ran are said not to escape, {len(bad)} of them outlived their call "
+          f"(and {other} made blocks for others besides); "
+          f"of {always_dead} whose blocks always died in it, {proven_dead} are proven")
+    for site, verdict, later in bad:
+        print(f"  {verdict['file']}:{verdict['line']} {verdict['callee']} in {verdict['function']}: {verdict['verdict']}; "
+              f"{later} freed later, {site['never_freed']} never, of {site['allocations']}: {' < '.join(re.sub('/[^ ]*/', '', f) for f in site['stack'][:9])}")
+    return len(bad)
+
+
+def main():
+    poolwise, directory = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+    os.makedirs(directory, exist_ok=True)
+    wanted = sys.argv[3:] or ["jq", "redis"]
+    bad = 0
+    for name in wanted:
+        bad += judge(name, poolwise, *{"jq": jq, "redis": redis}[name](poolwise, directory))
+    sys.exit(1 if bad else 0)
+
+
+main()
