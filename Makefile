@@ -61,6 +61,7 @@ bench-server: deps-bench
 # The plots in docs/, from the last results.
 bench-docs:
 	python3 bench/run.py --docs --from $$(ls bench/results/bench-*.json | tail -1)
+
 # The escape analysis' verdicts on real programs against what they do. Fetches their sources.
 test-escape-dynamic: deps-test
 	@$(MAKE) --no-print-directory compile
@@ -70,8 +71,6 @@ test-escape-dynamic: deps-test
 test-escape-cases: deps-test
 	@$(MAKE) --no-print-directory compile
 	python3 tests/escape/cases.py $(poolwise) tests/escape/cases.c tests/escape/adversary.c
-
-bench: bench-record
 
 bench-record: deps-bench
 	@$(MAKE) --no-print-directory compile
