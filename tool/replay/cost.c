@@ -13,10 +13,10 @@
 
 #include "cost.h"
 
-#define ROUNDS          9 /* per size and side; odd, for the median */
-#define MANY_BLOCKS     4096
-#define MANY_BYTES      (4u << 20) /* of one batch at most */
-#define FEW_BLOCKS      8          /* so many are served from the allocator's own cache */
+#define ROUNDS      9 /* per size and side; odd, for the median */
+#define MANY_BLOCKS 4096
+#define MANY_BYTES  (4u << 20) /* of one batch at most */
+#define FEW_BLOCKS  8          /* so many are served from the allocator's own cache */
 
 /* 16 B to 4 MiB in steps of at most 2x: glibc's tcache ends at 1 KiB, its mmap threshold is 128
  * KiB. */
@@ -87,9 +87,12 @@ static bool malloc_batches(size_t size, unsigned long batches)
 typedef bool (*pair_loop)(size_t size, unsigned long pairs);
 
 /* As many pairs as take about `slice_ns`, found by doubling; this warms the caches of both sides
- * up. */
+ * up. The first few are not looked at: they make the pool's item and its memory, which would pass for a
+ * slice that is used up, and then the clock alone would be priced. */
 static unsigned long calibrate(pair_loop loop, size_t size, double slice_ns)
 {
+    if (!loop(size, 4))
+        return 0;
     for (unsigned long pairs = 1;; pairs *= 2) {
         double start = now_ns();
         if (!loop(size, pairs))
