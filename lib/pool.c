@@ -361,7 +361,8 @@ static void *hand_out(struct pool *pool, void *item, void *place)
 
 static void *get_missed(struct pool *pool, void *place)
 {
-    atomic_fetch_add_explicit(&pool->misses, 1, memory_order_relaxed);
+    struct slot *slot = slot_hint(pool->slots);
+    atomic_fetch_add_explicit(slot ? &slot->misses : &pool->misses, 1, memory_order_relaxed);
     void *item = item_create(pool);
     if (pool->debug && item)
         debug_made(pool, item, place);

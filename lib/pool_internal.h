@@ -64,6 +64,8 @@ struct slot {
     /* A private magazine's address and its SPARE_ bits, or 0. Written by exchange alone, by anyone;
      * whoever gets a non-zero value out of the exchange has that magazine private. */
     _Atomic uintptr_t spare;
+    /* Gets that found nothing, counted here by whoever seems to run with the id; relaxed, upwards. */
+    _Atomic uint64_t misses;
 };
 _Static_assert(sizeof(struct slot) == 64, "sections shift the id by 6");
 
@@ -164,7 +166,7 @@ struct pool {
     struct slabs slabs;
 
     /* Counted on slow paths, relaxed, upwards only. */
-    _Alignas(CACHE_LINE_BYTES) _Atomic uint64_t misses;
+    _Alignas(CACHE_LINE_BYTES) _Atomic uint64_t misses; /* of threads without a slot */
     _Atomic uint64_t creates;
     _Atomic uint64_t destroys[DESTROY_CAUSES];
     _Atomic uint64_t direct_puts; /* puts that never reached a magazine */

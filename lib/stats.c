@@ -15,8 +15,13 @@
 #include "slab.h"
 
 struct tally {
-    uint64_t gets, puts, items;
+    uint64_t gets, puts, items, misses;
 };
+
+static uint64_t read_count(_Atomic uint64_t *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
 
 static void tally_magazine(struct tally *tally, const struct magazine *magazine)
 {
@@ -35,10 +40,12 @@ static struct tally tally_pool(struct pool *pool)
         .gets = depot->gets_folded,
         .puts = depot->puts_folded,
         .items = depot->stock_items + depot->victim_items,
+        .misses = read_count(&pool->misses),
     };
     for (uint32_t i = 0; i < slot_count; i++) {
         struct slot *slot = &pool->slots[i];
         tally_magazine(&tally, atomic_load_explicit(&slot->loaded, memory_order_acquire));
+        tally.misses += read_count(&slot->misses);
         uintptr_t spare = atomic_load_explicit(&slot->spare, memory_order_acquire);
         if (spare)
             tally_magazine(&tally, spare_magazine(spare));
@@ -52,11 +59,6 @@ static struct tally tally_pool(struct pool *pool)
     depot->puts_shown = tally.puts;
     pthread_mutex_unlock(&depot->lock);
     return tally;
-}
-
-static uint64_t read_count(_Atomic uint64_t *count)
-{
-    return atomic_load_explicit(count, memory_order_relaxed);
 }
 
 static uint64_t idle_bytes(const struct pool *pool, const struct tally *tally)
@@ -112,7 +114,7 @@ static void fill(struct pool *pool, struct pwise_stats *stats)
         .size = sizeof(*stats),
         .name = pool->name,
         .hits = tally.gets,
-        .gets = tally.gets + read_count(&pool->misses),
+        .gets = tally.gets + tally.misses,
         .puts = tally.puts + read_count(&pool->direct_puts),
         .creates = read_count(&pool->creates),
         .destroys_oversize = read_count(&pool->destroys[DESTROY_OVERSIZE]),
