@@ -164,9 +164,10 @@ static int count(const struct measuring *measuring, struct plan_entry *entry, ch
                 allocations[i] = line.values[k] * line.iterations;
         }
     }
-    /* In whole numbers, as Go counts: a rare growth, or a second CPU's cache, is none an operation. */
-    entry->bytes = floor((bytes[1] - bytes[0]) / (double)operations + 1e-6);
-    entry->allocations = floor((allocations[1] - allocations[0]) / (double)operations + 1e-6);
+    /* In whole numbers, as Go counts: a rare growth, or a second CPU's cache, is none an operation. Where the
+     * shorter run is the one that met those, there are none besides. */
+    entry->bytes = fmax(0, floor((bytes[1] - bytes[0]) / (double)operations + 1e-6));
+    entry->allocations = fmax(0, floor((allocations[1] - allocations[0]) / (double)operations + 1e-6));
     return 0;
 }
 
