@@ -77,8 +77,8 @@ static int by_value(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* The median of the last few: the first ones were cold, and one that was interrupted is no cost of
- * the operation. */
+/* The lower quartile of the last few: what it takes undisturbed, as a pair is priced. The first ones
+ * were cold, and one that was interrupted is no cost of the operation. */
 static uint32_t cost_typical(const struct cost *cost)
 {
     uint32_t recent[COST_RECENT];
@@ -88,7 +88,7 @@ static uint32_t cost_typical(const struct cost *cost)
     for (uint64_t i = 0; i < count; i++)
         recent[i] = atomic_load_explicit(&cost->recent_ns[i], memory_order_relaxed);
     qsort(recent, count, sizeof(recent[0]), by_value);
-    return count ? recent[count / 2] : 0;
+    return count ? recent[count / 4] : 0;
 }
 
 bool account_sample(void)

@@ -300,7 +300,7 @@ struct pwise_stats {
 
 /*
  * The account. saved_ns = hits x (create + destroy - reset) - gets x pair - misses x miss, where the
- * first two are medians of what this pool's callbacks took lately (for items that the pool makes
+ * first two are lower quartiles of what this pool's callbacks took lately (for items that the pool makes
  * itself: what a calloc and a free of that size take), and the pair and what a miss costs besides the
  * create are measured on this machine, once. An estimate: it does not see what reuse does to the
  * processor's caches. The verdicts:

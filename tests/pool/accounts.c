@@ -35,7 +35,7 @@ static void *cheap_create(void *context)
 /* Clearing what is cheap to make. */
 static void dear_reset(void *item, void *context)
 {
-    spin(20000);
+    spin(300000);
 }
 
 struct bytes {
@@ -119,7 +119,7 @@ int main(int argc, char **argv)
     pwise_pool *seldom = pool_of((struct pwise_options){.name = "seldom", .item_size = 64});
     for (int i = 0; i < 20000; i++)
         pwise_put(good, pwise_get(good));
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 500; i++)
         pwise_put(useless, pwise_get(useless));
     pwise_put(seldom, pwise_get(seldom));
 
