@@ -14,6 +14,13 @@
 #error "include <poolwise/pool.h>"
 #endif
 
+/* The compiler's own measure of what is worth inlining leaves them out where a function is large. */
+#ifdef __OPTIMIZE__
+#define PWISE_INLINE_ extern __inline__ __attribute__((__gnu_inline__, __always_inline__))
+#else
+#define PWISE_INLINE_ extern __inline__ __attribute__((__gnu_inline__))
+#endif
+
 extern void *pwise_get_call_(pwise_pool *pool) __asm__("pwise_get");
 extern void pwise_put_call_(pwise_pool *pool, void *item) __asm__("pwise_put");
 
@@ -29,7 +36,7 @@ extern const ptrdiff_t __rseq_offset;
 #define PWISE_CS_AT_(pool) ((pool)->cs_at_)
 #endif
 
-extern __inline__ __attribute__((__gnu_inline__)) void *pwise_get(pwise_pool *pool)
+PWISE_INLINE_ void *pwise_get(pwise_pool *pool)
 {
     void *slots = pool ? __atomic_load_n(&pool->slots_, __ATOMIC_ACQUIRE) : NULL;
     void *item;
@@ -39,7 +46,7 @@ extern __inline__ __attribute__((__gnu_inline__)) void *pwise_get(pwise_pool *po
     return pwise_get_call_(pool);
 }
 
-extern __inline__ __attribute__((__gnu_inline__)) void pwise_put(pwise_pool *pool, void *item)
+PWISE_INLINE_ void pwise_put(pwise_pool *pool, void *item)
 {
     void *slots = pool ? __atomic_load_n(&pool->slots_, __ATOMIC_ACQUIRE) : NULL;
     if (__builtin_expect(slots != NULL && item != NULL, 1) &&
