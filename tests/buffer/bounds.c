@@ -128,6 +128,7 @@ static void arguments(void)
 
 int main(void)
 {
+    check_on_one_cpu();
     pwise_set_reclaim(PWISE_MANUAL, 0);
     capped();
     bounded_in_all();

@@ -106,6 +106,7 @@ static void detaches(void)
 
 int main(void)
 {
+    check_on_one_cpu();
     appends();
     appends_itself();
     reserves();

@@ -155,6 +155,7 @@ static bool create_adaptive(void)
 
 int main(void)
 {
+    check_on_one_cpu();
     pwise_set_reclaim(PWISE_MANUAL, 0);
     buffers_fail();
     CHECK_INT(with_each_failing(create_buffer_pool), >=, 4);

@@ -117,6 +117,7 @@ static void left_out(void)
 
 int main(void)
 {
+    check_on_one_cpu();
     pwise_set_reclaim(PWISE_MANUAL, 0);
     unimodal();
     learns_early();

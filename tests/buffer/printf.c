@@ -104,6 +104,7 @@ static void failures(void)
 
 int main(void)
 {
+    check_on_one_cpu();
     plain_conversions();
     other_conversions();
     long_results();

@@ -92,6 +92,7 @@ static void travel_with_the_buffer(void)
 
 int main(void)
 {
+    check_on_one_cpu();
     pwise_set_reclaim(PWISE_MANUAL, 0);
     fourth_ends_it(0);
     fourth_ends_it(100);

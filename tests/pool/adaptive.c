@@ -184,6 +184,7 @@ static void options_are_checked(void)
 
 int main(void)
 {
+    check_on_one_cpu();
     pwise_set_reclaim(PWISE_MANUAL, 0);
     told_what_is_used();
     many_items();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,3 +27,15 @@
             abort();                                                                               \
         }                                                                                          \
     } while (0)
+
+#ifdef CPU_SET
+/* For a test that wants the item back that it has just put: one thread, on one CPU from here on. */
+static inline __attribute__((unused)) void check_on_one_cpu(void)
+{
+    int cpu = sched_getcpu();
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu < 0 ? 0 : cpu, &set);
+    CHECK_INT(sched_setaffinity(0, sizeof(set), &set), ==, 0);
+}
+#endif

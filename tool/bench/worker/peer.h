@@ -41,12 +41,12 @@ static inline void peer_malloc_put(void *item)
     free(item);
 }
 
-static inline void *peer_pool_get(void)
+static inline __attribute__((always_inline)) void *peer_pool_get(void)
 {
     return pwise_get(&peer_pool);
 }
 
-static inline void peer_pool_put(void *item)
+static inline __attribute__((always_inline)) void peer_pool_put(void *item)
 {
     pwise_put(&peer_pool, item);
 }
@@ -55,12 +55,13 @@ static inline void peer_pool_put(void *item)
 extern void *called_get(pwise_pool *pool) __asm__("pwise_get");
 extern void called_put(pwise_pool *pool, void *item) __asm__("pwise_put");
 
-static inline void *peer_called_get(void)
+/* no_icf: before inlining these look the same to the compiler as the two that are compiled in. */
+static inline __attribute__((no_icf)) void *peer_called_get(void)
 {
     return called_get(&peer_pool);
 }
 
-static inline void peer_called_put(void *item)
+static inline __attribute__((no_icf)) void peer_called_put(void *item)
 {
     called_put(&peer_pool, item);
 }
