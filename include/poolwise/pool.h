@@ -386,7 +386,7 @@ int pwise_debug_each_out(pwise_pool *pool,
 #ifndef PWISE_NO_INLINE
 #include "poolwise/sections.h"
 #if PWISE_HAVE_SECTIONS
-#include "poolwise/pool.h"
+#include "poolwise/pool_inline.h"
 #endif
 #endif
 

@@ -2,6 +2,10 @@
 /* Property: the public headers compile alone, as C11. */
 #include <poolwise/buffer.h>
 
+#if PWISE_HAVE_SECTIONS && !defined(POOLWISE_POOL_INLINE_H)
+#error "the fast path is not compiled in"
+#endif
+
 int main(void)
 {
     struct pwise_options options = {0};

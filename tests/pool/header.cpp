@@ -2,6 +2,10 @@
 // Property: the public headers compile alone as C++17, and their functions link.
 #include <poolwise/poolwise.hpp>
 
+#if PWISE_HAVE_SECTIONS && !defined(POOLWISE_POOL_INLINE_H)
+#error "the fast path is not compiled in"
+#endif
+
 int main()
 {
     pwise_options options = {};

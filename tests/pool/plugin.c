@@ -2,6 +2,10 @@
 /* A module that is unloaded: see unload.c. */
 #include "poolwise/pool.h"
 
+#if PWISE_HAVE_SECTIONS && !defined(POOLWISE_POOL_INLINE_H)
+#error "the fast path is not compiled in"
+#endif
+
 void plugin_pairs(pwise_pool *pool);
 
 void plugin_pairs(pwise_pool *pool)

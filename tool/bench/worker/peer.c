@@ -21,3 +21,6 @@ int peer_setup(struct worker *worker, size_t item_bytes)
     peer_pool.options.item_size = item_bytes; /* before its first use */
     return 0;
 }
+
+void *(*peer_library_get)(pwise_pool *pool) = pwise_get;
+void (*peer_library_put)(pwise_pool *pool, void *item) = pwise_put;
