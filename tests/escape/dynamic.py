@@ -30,9 +30,14 @@ def fetch(directory, package, pattern):
     if found:
         return found[0]
     os.makedirs(f"{directory}/lists/partial", exist_ok=True)
+    # The sources that belong to the packages this machine installs from, whichever those are.
+    known = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages"],
+                capture_output=True).stdout
     with open(f"{directory}/sources.list", "w", encoding="ascii") as out:
-        out.write("deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
-                  "http://deb.debian.org/debian bookworm main\n")
+        for line in sorted(set(known.splitlines())):
+            if "-" in line.split()[1]:  # updates of the release: what was released is all that is wanted
+                continue
+            out.write(f"deb-src {line}\n")
     apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={directory}/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null",
            "-o", f"Dir::State::lists={directory}/lists"]
     run(apt + ["update"])
