@@ -29,6 +29,14 @@
 #define THREADS_AFTER_FORK 1
 #endif
 
+/* AddressSanitizer's allocator does not see to its own locks at a fork: where another thread, the
+ * reclaimer among them, may be inside it, a child that allocates can wait for ever. */
+#ifdef __SANITIZE_ADDRESS__
+#define FORK_BESIDE_THREADS 0
+#else
+#define FORK_BESIDE_THREADS 1
+#endif
+
 static pwise_pool early = PWISE_POOL_INIT(.name = "early", .item_size = 32);
 static struct sigaction dispositions[65];
 
@@ -61,6 +69,15 @@ static int count_tasks(void)
 
 static int
     own_tasks; /* before any pool has been used in automatic mode; a checker may have its own */
+
+/* A thread that was joined may still be listed until the kernel has buried it: join waits for its
+ * identifier to be cleared, which comes earlier. */
+static void check_tasks(int expected)
+{
+    for (int i = 0; i < 6000 && count_tasks() != expected; i++)
+        usleep(10000);
+    CHECK_INT(count_tasks(), ==, expected);
+}
 
 static struct pwise_stats stats_of(const pwise_pool *pool)
 {
@@ -106,7 +123,7 @@ static void *keep_using(void *pool)
     return NULL;
 }
 
-__attribute__((unused)) static void forked_children_use_pools(void)
+static void forked_children_use_pools(void)
 {
     struct pwise_options options = {.item_size = 64, .per_cpu_items = 10};
     pwise_pool *pool = pwise_pool_create(&options);
@@ -156,31 +173,34 @@ static void cycles_start_by_themselves(void)
     CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
     pwise_pool *pool = pwise_pool_create(&options);
     use(pool);
-    CHECK_INT(count_tasks(), ==, own_tasks);
+    check_tasks(own_tasks);
     CHECK_INT(pwise_set_reclaim(PWISE_AUTOMATIC, 10), ==, 0);
     wait_for_no_idle(pool);
-    CHECK_INT(count_tasks(), ==, own_tasks + 1);
+    check_tasks(own_tasks + 1);
     for (int i = 0; i < 5; i++) { /* it sleeps between, and is woken */
         use(pool);
         wait_for_no_idle(pool);
     }
-    pid_t child = fork();
-    if (child == 0) {
-        alarm(60);
-        if (THREADS_AFTER_FORK) {
-            use(pool); /* starts the child's own */
-            wait_for_no_idle(pool);
-            CHECK_INT(count_tasks(), ==, own_tasks + 1);
+    if (FORK_BESIDE_THREADS) {
+        pid_t child = fork();
+        CHECK_INT(child, >=, 0);
+        if (child == 0) {
+            alarm(60);
+            if (THREADS_AFTER_FORK) {
+                use(pool); /* starts the child's own */
+                wait_for_no_idle(pool);
+                check_tasks(own_tasks + 1);
+            }
+            _exit(7);
         }
-        _exit(7);
+        int status;
+        CHECK_INT(waitpid(child, &status, 0), ==, child);
+        CHECK_INT(status, ==, 7 << 8);
     }
-    int status;
-    CHECK_INT(waitpid(child, &status, 0), ==, child);
-    CHECK_INT(status, ==, 7 << 8);
     CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
-    CHECK_INT(count_tasks(), ==, own_tasks);
+    check_tasks(own_tasks);
     use(pool);
-    CHECK_INT(count_tasks(), ==, own_tasks);
+    check_tasks(own_tasks);
     CHECK_INT(stats_of(pool).idle_items, ==, 100);
     pwise_pool_destroy(pool);
 }
@@ -346,13 +366,13 @@ int main(void)
     CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
     own_tasks = count_tasks();
     threads_leave_nothing();
-#ifndef __SANITIZE_ADDRESS__ /* its allocator's own locks are not safe across a fork */
-    forked_children_use_pools();
-#endif
+    if (FORK_BESIDE_THREADS)
+        forked_children_use_pools();
     closed_under_load();
     cycles_start_by_themselves();
     sleeps_while_pools_are_empty();
-    inherited_items_age();
+    if (FORK_BESIDE_THREADS)
+        inherited_items_age();
     growth_starts_a_cycle();
     dispositions_are_as_before();
     return 0;
