@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """What pools do to a real server: examples/server in its three builds, each endpoint driven by wrk over the
 loopback in short runs whose order alternates. Requests a second and CPU time per request, as ratios to the
-build without pools of the same round, and peak memory. A server of one thread runs on one CPU, wrk on another."""
+build without pools of the same round, the time spent in the endpoint alone, and peak memory. A server of one thread runs
+on one CPU, wrk on another."""
 import argparse
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import figures
 
 BUILDS = ("plain", "everything", "advised")
+CONNECTIONS = 32  # enough that the server is never idle
 ENDPOINTS = ("render", "event", "frame", "ping")
 
 
@@ -27,7 +29,7 @@ def run(binary, endpoint, seconds, cpus):
         try:
             port = int(server.stdout.readline())
             url = f"http://127.0.0.1:{port}/{endpoint}"
-            driven = subprocess.run(["wrk", "-t1", "-c8", f"-d{seconds}s", url], stdout=subprocess.PIPE, text=True,
+            driven = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url], stdout=subprocess.PIPE, text=True,
                                     preexec_fn=pin(cpus[-1]), timeout=seconds + 30, check=True).stdout
             said = json.loads(server.communicate(timeout=10)[0])
         finally:
@@ -36,7 +38,8 @@ def run(binary, endpoint, seconds, cpus):
         raise RuntimeError(f"{binary} {endpoint}: {driven}")
     requests = int(re.search(r"(\d+) requests in", driven).group(1))
     return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", driven).group(1)),
-            "cpu_us": said["cpu_s"] * 1e6 / requests, "peak_kib": said["peak_kib"]}
+            "cpu_us": said["cpu_s"] * 1e6 / requests, "own_us": said["endpoint_s"] * 1e6 / requests,
+            "peak_kib": said["peak_kib"]}
 
 
 def cell(values, form):
@@ -63,7 +66,8 @@ def main():
             for build in order if turn % 2 == 0 else reversed(order):
                 done.setdefault((endpoint, build), []).append(run(binaries[build], endpoint, options.seconds, cpus))
         print(f"server: round {turn + 1} of {options.rounds}", file=sys.stderr)
-    rows = [["endpoint", "build", "requests/s", "of plain", "CPU us/request", "of plain", "peak KiB"]]
+    rows = [["endpoint", "build", "requests/s", "of plain", "CPU us/request", "of plain", "in the endpoint, us", "of plain",
+             "peak KiB"]]
     for endpoint in ENDPOINTS:
         for build in BUILDS:
             def values(key, of=build, at=endpoint):
@@ -72,6 +76,8 @@ def main():
                          cell(figures.ratio(values("rate"), values("rate", "plain")), ".3f"),
                          cell(figures.interval(values("cpu_us")), ".2f"),
                          cell(figures.ratio(values("cpu_us"), values("cpu_us", "plain")), ".3f"),
+                         cell(figures.interval(values("own_us")), ".2f"),
+                         cell(figures.ratio(values("own_us"), values("own_us", "plain")), ".3f"),
                          cell(figures.interval(values("peak_kib")), ".0f")])
     text = "\n".join([f"# What pools do to a server, {figures.today()}", "", f"- {about}",
                       f"- libmicrohttpd {figures.first_line('pkg-config', '--modversion', 'libmicrohttpd')}, "
