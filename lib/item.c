@@ -131,25 +131,23 @@ static void *create_raw(struct pool *pool)
     const struct pwise_options *options = &pool->options;
     if (options->create)
         return options->create(options->context);
-    if (options->item_size)
-        return pool->debug ? debug_block_take(pool) : item_block_take(pool);
-    errno = ENOENT;
-    return NULL;
+    return pool->debug ? debug_block_take(pool) : item_block_take(pool);
 }
 
 void *item_create(struct pool *pool)
 {
-    uint64_t number = atomic_load_explicit(&pool->creates, memory_order_relaxed);
-    void *item;
-    if (sampled(number)) {
-        uint64_t start_ns = clock_ns();
-        item = create_raw(pool);
-        cost_note(&pool->create_cost, start_ns);
-    } else {
-        item = create_raw(pool);
+    if (!pool->options.create && !pool->options.item_size) {
+        errno = ENOENT;
+        return NULL;
     }
+    uint64_t number = atomic_load_explicit(&pool->creates, memory_order_relaxed);
+    bool timed = sampled(number);
+    uint64_t start_ns = timed ? clock_ns() : 0;
+    void *item = create_raw(pool);
     if (!item)
         return NULL;
+    if (timed)
+        cost_note(&pool->create_cost, start_ns);
     atomic_fetch_add_explicit(&pool->creates, 1, memory_order_relaxed);
     pool_reference(pool);
     if (pool->hooked)
