@@ -121,6 +121,8 @@ static void *reclaimer(void *unused)
         } else {
             due_ns = 0;
         }
+        if (atomic_load_explicit(&grown, memory_order_relaxed))
+            timeout_ms = 0; /* noted before this thread was there to be woken */
         struct pollfd fds[2] = {
             {.fd = fd, .events = POLLIN},
             {.fd = pressure_fd, .events = POLLPRI},

@@ -281,26 +281,33 @@ static void inherited_items_age(void)
     pwise_pool_destroy(pool);
 }
 
-/* Much that becomes idle starts a cycle long before the timer does. */
+/* Much that becomes idle starts a cycle long before the timer does: also where it has grown by then
+ * without a thread that could have been told. Two pools take turns: what the one leaves idle is not
+ * used again until the growth of the other has started another cycle. */
 static void growth_starts_a_cycle(void)
 {
     enum { ITEMS = 3000 };
     static void *items[ITEMS];
     struct pwise_options options = {.item_size = 16384};
-    CHECK_INT(pwise_set_reclaim(PWISE_AUTOMATIC, 3600 * 1000), ==, 0);
-    pwise_pool *pool = pwise_pool_create(&options);
-    for (int round = 0; round < 200 && stats_of(pool).destroys_reclaim == 0; round++) {
+    CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
+    pwise_pool *pools[2] = {pwise_pool_create(&options), pwise_pool_create(&options)};
+    for (int round = 0; round < 400; round++) {
+        pwise_pool *pool = pools[round % 2];
         for (int i = 0; i < ITEMS; i++)
             items[i] = pwise_get(pool);
         pwise_put_bulk(pool, items, ITEMS);
+        if (round == 0) {
+            pwise_trim();
+            CHECK_INT(pwise_set_reclaim(PWISE_AUTOMATIC, 3600 * 1000), ==, 0);
+        }
         usleep(20000);
-        for (int i = 0; i < 100; i++)
-            items[i] = pwise_get(pool);
-        pwise_put_bulk(pool, items, 100);
+        if (stats_of(pools[0]).destroys_reclaim + stats_of(pools[1]).destroys_reclaim > ITEMS)
+            break;
     }
-    CHECK_INT(stats_of(pool).destroys_reclaim, >, 0);
+    CHECK_INT(stats_of(pools[0]).destroys_reclaim + stats_of(pools[1]).destroys_reclaim, >, ITEMS);
     CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
-    pwise_pool_destroy(pool);
+    pwise_pool_destroy(pools[0]);
+    pwise_pool_destroy(pools[1]);
 }
 
 static _Atomic int destroyed;
