@@ -12,12 +12,12 @@
 const struct magazine magazine_empty;
 const struct magazine magazine_closed;
 
-void depot_init(struct depot *depot)
+void lock_init(pthread_mutex_t *lock)
 {
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
     pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
-    pthread_mutex_init(&depot->lock, &attributes);
+    pthread_mutex_init(lock, &attributes);
     pthread_mutexattr_destroy(&attributes);
 }
 

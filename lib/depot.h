@@ -10,8 +10,6 @@
 
 #pragma GCC visibility push(hidden)
 
-void depot_init(struct depot *depot);
-
 /* Whether a take could find anything, without the lock. */
 static inline bool depot_has_filled(const struct depot *depot)
 {

@@ -158,7 +158,7 @@ static struct pool *state_make(struct pwise_pool *handle, const struct pwise_opt
     }
     pool->hooked = pool->debug || options->reset || options->size_of || options->max_item_bytes ||
                    (checkers_watch() && options->item_size);
-    depot_init(&pool->depot);
+    lock_init(&pool->depot.lock);
     account_start(pool);
     slabs_init(pool);
     atomic_init(&pool->references, POOL_OPEN);

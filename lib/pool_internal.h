@@ -114,11 +114,15 @@ struct slabs {
     uint32_t block_count; /* of a slab */
     uint32_t map_words;
     pthread_mutex_t lock;
+    _Atomic uint32_t wanted; /* gets that wait for the lock; a hint, relaxed */
     /* Under the lock: */
-    struct slab *partial; /* slabs with free blocks; the first one is in use */
+    struct slab *partial; /* slabs with used blocks and free ones; the first one is in use */
+    struct slab *unused;  /* slabs without used blocks */
     struct region *regions;
-    size_t slab_count;
-    size_t unused_count; /* of these, without used blocks */
+    struct region *leaving; /* of these, those with slabs that a thread is giving back */
+    size_t slab_count;      /* of `unused` as well, not those that are leaving */
+    size_t unused_count;
+    uint32_t holds; /* threads that destroy many items: slabs stay meanwhile */
 };
 
 /* What one pool gives up in a cycle, as chains linked by `next`; any of them may be NULL. */
@@ -213,6 +217,9 @@ void pool_discard(struct pwise_pool *handle, void *item, enum destroy_cause caus
 pwise_pool *pool_create_unwatched(const struct pwise_options *options); /* never in debug mode */
 void pool_reference(struct pool *pool);
 void pool_unreference(struct pool *pool); /* may free it */
+
+/* depot.c: a lock that spins for a moment before it sleeps, as what it guards is short */
+void lock_init(pthread_mutex_t *lock);
 
 /* slow.c: what the sections cannot do; any thread */
 void *cache_get_slow(struct pool *pool);            /* NULL: nothing pooled that is worth taking */

@@ -103,9 +103,14 @@ static void gather(struct pool *pool, struct harvest *harvest, struct magazine *
 /* Destroys what a chain holds, then the chain. */
 static void destroy_chain(struct pool *pool, struct magazine *chain, enum destroy_cause cause)
 {
-    for (struct magazine *magazine = chain; magazine; magazine = magazine->next)
-        while (magazine_count(magazine) != 0)
+    for (struct magazine *magazine = chain; magazine; magazine = magazine->next) {
+        bool patient = true;
+        while (magazine_count(magazine) != 0) {
             item_destroy(pool, magazine_discard(magazine), cause);
+            if (unlikely(slabs_wanted(pool)) && patient)
+                patient = slabs_give_way(pool);
+        }
+    }
     depot_free_chain(pool, chain, true);
 }
 
@@ -136,6 +141,7 @@ static void destroy_doomed(struct doomed *doomed, enum destroy_cause cause)
         struct magazine *chain = doomed->first;
         struct pool *pool = chain->pool;
         doomed->first = chain->next_chain;
+        slabs_hold(pool);
         destroy_chain(pool, chain, cause);
         slabs_trim(pool);
         pool_unreference(pool);
@@ -269,10 +275,12 @@ void reclaim_fork_lock(void)
     debug_fork_lock();
 }
 
-void reclaim_fork_unlock(void)
+void reclaim_fork_unlock(bool child)
 {
     debug_fork_unlock();
     for (struct pool *pool = registry; pool; pool = pool->next) {
+        if (child)
+            slabs_forked(pool);
         pthread_mutex_unlock(&pool->slabs.lock);
         pthread_mutex_unlock(&pool->depot.lock);
     }

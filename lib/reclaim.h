@@ -21,7 +21,7 @@ void reclaim_drain_closed(struct pool *pool); /* destroys all that is idle in it
 void reclaim_cycle(bool everything, enum destroy_cause cause);
 bool reclaim_anything_idle(void);
 void reclaim_fork_lock(void);
-void reclaim_fork_unlock(void);
+void reclaim_fork_unlock(bool child);
 
 /* reclaim_thread.c */
 /* Called by slow paths after they have placed a magazine in a slot or the depot: wakes or starts the

@@ -260,14 +260,14 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
-    reclaim_fork_unlock();
+    reclaim_fork_unlock(false);
     pthread_mutex_unlock(&thread_mutex);
 }
 
 /* The child has no reclaimer; the descriptor is shared with the parent's. */
 static void fork_child(void)
 {
-    reclaim_fork_unlock();
+    reclaim_fork_unlock(true);
     pthread_mutex_init(&mode_mutex, NULL);
     rseq_init_child();
     if (wake_fd >= 0)

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -24,10 +25,10 @@
 
 /*
  * used + (blocks marked in free_map) = fresh <= block_count
- * In `partial` exactly while used < block_count.
+ * In `unused` while used = 0, in `partial` while 0 < used < block_count.
  */
 struct slab {
-    struct slab *next, *previous; /* in slabs.partial */
+    struct slab *next, *previous; /* in the list */
     struct region *region;
     uint32_t used;       /* blocks handed out, in whatever state their items are */
     uint32_t fresh;      /* blocks from here on have never been handed out, and are zero */
@@ -38,8 +39,12 @@ struct slab {
 struct region {
     struct region *next;
     char *base;
-    uint32_t in_use; /* a bit for each slab */
+    uint32_t in_use;  /* a bit for each slab; of those that are leaving as well */
+    uint32_t leaving; /* being given back; ALL_SLABS: the whole region is */
+    struct region *next_leaving;
 };
+#define ALL_SLABS UINT32_MAX
+_Static_assert(REGION_SLABS == 32, "a region's slabs are the bits of a word");
 
 static bool wants_slabs(const struct pool *pool)
 {
@@ -56,7 +61,7 @@ static size_t round_up(size_t value, size_t align)
 void slabs_init(struct pool *pool)
 {
     struct slabs *slabs = &pool->slabs;
-    pthread_mutex_init(&slabs->lock, NULL);
+    lock_init(&slabs->lock);
     if (!wants_slabs(pool))
         return;
     size_t align = pool->options.item_align;
@@ -119,30 +124,30 @@ static struct region *add_region_locked(struct slabs *slabs)
     return region;
 }
 
-static void partial_add(struct slabs *slabs, struct slab *slab)
+static void list_add(struct slab **list, struct slab *slab)
 {
     slab->previous = NULL;
-    slab->next = slabs->partial;
-    if (slabs->partial)
-        slabs->partial->previous = slab;
-    slabs->partial = slab;
+    slab->next = *list;
+    if (*list)
+        (*list)->previous = slab;
+    *list = slab;
 }
 
-static void partial_remove(struct slabs *slabs, struct slab *slab)
+static void list_remove(struct slab **list, struct slab *slab)
 {
     if (slab->previous)
         slab->previous->next = slab->next;
     else
-        slabs->partial = slab->next;
+        *list = slab->next;
     if (slab->next)
         slab->next->previous = slab->previous;
 }
 
-/* A slab without used blocks, in `partial`; its memory reads as zero but for what is set here. */
+/* A slab without used blocks, in no list; its memory reads as zero but for what is set here. */
 static struct slab *add_slab_locked(struct slabs *slabs)
 {
     struct region *region = slabs->regions;
-    while (region && region->in_use == UINT32_MAX)
+    while (region && region->in_use == ALL_SLABS)
         region = region->next;
     if (!region && !(region = add_region_locked(slabs)))
         return NULL;
@@ -151,33 +156,102 @@ static struct slab *add_slab_locked(struct slabs *slabs)
     region->in_use |= (uint32_t)1 << index;
     slab->region = region;
     slabs->slab_count++;
-    slabs->unused_count++;
-    partial_add(slabs, slab);
     return slab;
 }
 
-static void remove_region_locked(struct slabs *slabs, struct region *region)
+/*
+ * Giving slabs back: 1. under the lock they are taken out of use  2. without it the system gets them,
+ * since a get waits for the lock meanwhile  3. under the lock their
+ * places are free again. One thread at a time: `leaving` is the chain of regions that it works on.
+ */
+static void retire_unused_locked(struct slabs *slabs)
 {
-    struct region **link = &slabs->regions;
-    while (*link != region)
-        link = &(*link)->next;
-    *link = region->next;
-    unmap_region(region->base);
-    memory_give(region);
+    for (struct slab *slab = slabs->unused, *next; slab; slab = next) {
+        struct region *region = slab->region;
+        next = slab->next;
+        if (region->leaving == 0) {
+            region->next_leaving = slabs->leaving;
+            slabs->leaving = region;
+        }
+        region->leaving |= (uint32_t)1 << (uint32_t)(((char *)slab - region->base) / SLAB_BYTES);
+    }
+    slabs->slab_count -= slabs->unused_count;
+    slabs->unused_count = 0;
+    slabs->unused = NULL;
+    for (struct region *region = slabs->leaving; region; region = region->next_leaving)
+        if (region->leaving == region->in_use)
+            region->leaving = region->in_use = ALL_SLABS;
 }
 
-/* The slab has no used blocks. */
-static void remove_slab_locked(struct slabs *slabs, struct slab *slab)
+/* Neighbours go in one call. */
+static void return_slabs(const struct region *region)
 {
-    struct region *region = slab->region;
-    partial_remove(slabs, slab);
-    slabs->slab_count--;
-    slabs->unused_count--;
-    region->in_use &= ~((uint32_t)1 << (uint32_t)(((char *)slab - region->base) / SLAB_BYTES));
-    if (region->in_use == 0)
-        remove_region_locked(slabs, region);
-    else
-        madvise(slab, SLAB_BYTES, MADV_DONTNEED);
+    uint32_t left = region->leaving;
+    while (left != 0 && left != ALL_SLABS) {
+        unsigned first = (unsigned)__builtin_ctz(left);
+        unsigned count = (unsigned)__builtin_ctz(~(left >> first));
+        madvise(region->base + first * SLAB_BYTES, count * SLAB_BYTES, MADV_DONTNEED);
+        left &= ~((((uint32_t)1 << count) - 1) << first);
+    }
+}
+
+/* The chain of what is still to be unmapped. */
+static struct region *vacate_locked(struct slabs *slabs)
+{
+    struct region *unused = NULL;
+    for (struct region *region = slabs->leaving, *next; region; region = next) {
+        next = region->next_leaving;
+        if (region->leaving == ALL_SLABS) {
+            struct region **link = &slabs->regions;
+            while (*link != region)
+                link = &(*link)->next;
+            *link = region->next;
+            region->next_leaving = unused;
+            unused = region;
+        } else {
+            region->in_use &= ~region->leaving;
+            region->leaving = 0;
+        }
+    }
+    slabs->leaving = NULL;
+    return unused;
+}
+
+static void unmap_chain(struct region *unused)
+{
+    while (unused) {
+        struct region *region = unused;
+        unused = region->next_leaving;
+        unmap_region(region->base);
+        memory_give(region);
+    }
+}
+
+/* With the lock held, which it gives up. */
+static void return_unused_unlock(struct slabs *slabs)
+{
+    bool mine = !slabs->leaving && slabs->unused;
+    if (mine)
+        retire_unused_locked(slabs);
+    pthread_mutex_unlock(&slabs->lock);
+    if (!mine)
+        return;
+    /* The chain is this thread's. */
+    for (const struct region *region = slabs->leaving; region; region = region->next_leaving)
+        return_slabs(region);
+    pthread_mutex_lock(&slabs->lock);
+    struct region *unused = vacate_locked(slabs);
+    pthread_mutex_unlock(&slabs->lock);
+    unmap_chain(unused);
+}
+
+void slabs_forked(struct pool *pool)
+{
+    struct slabs *slabs = &pool->slabs;
+    for (const struct region *region = slabs->leaving; region; region = region->next_leaving)
+        return_slabs(region);
+    unmap_chain(vacate_locked(slabs));
+    slabs->holds = 0;
 }
 
 static bool slab_is_valid(const struct slabs *slabs, const struct slab *slab)
@@ -205,22 +279,50 @@ static uint32_t pick_block(const struct slabs *slabs, struct slab *slab, bool *r
     return slab->fresh++;
 }
 
+/* For a get: who destroys many items in a row sees that it is waited for. */
+static void lock_first(struct slabs *slabs)
+{
+    if (pthread_mutex_trylock(&slabs->lock) == 0)
+        return;
+    atomic_fetch_add_explicit(&slabs->wanted, 1, memory_order_relaxed);
+    pthread_mutex_lock(&slabs->lock);
+    atomic_fetch_sub_explicit(&slabs->wanted, 1, memory_order_relaxed);
+}
+
+/* Whoever is woken finds the lock taken again by who has just released it, time after time, unless
+ * that one waits. Not for ever: the thread may have been stopped. */
+#define GIVE_WAY_TURNS 1000
+
+bool slabs_give_way(struct pool *pool)
+{
+    const struct slabs *slabs = &pool->slabs;
+    for (int turn = 0; turn < GIVE_WAY_TURNS; turn++) {
+        if (atomic_load_explicit(&slabs->wanted, memory_order_relaxed) == 0)
+            return true;
+        sched_yield();
+    }
+    return false;
+}
+
 void *slabs_take(struct pool *pool)
 {
     struct slabs *slabs = &pool->slabs;
-    pthread_mutex_lock(&slabs->lock);
+    lock_first(slabs);
     struct slab *slab = slabs->partial;
-    if (!slab)
-        slab = add_slab_locked(slabs);
+    if (!slab && (slab = slabs->unused)) {
+        list_remove(&slabs->unused, slab);
+        slabs->unused_count--;
+        list_add(&slabs->partial, slab);
+    } else if (!slab && (slab = add_slab_locked(slabs))) {
+        list_add(&slabs->partial, slab);
+    }
     char *block = NULL;
     bool used_before = false;
     if (slab) {
         block = (char *)slab + slabs->first_at +
                 (size_t)slabs->stride * pick_block(slabs, slab, &used_before);
-        if (slab->used++ == 0)
-            slabs->unused_count--;
-        if (slab->used == slabs->block_count)
-            partial_remove(slabs, slab);
+        if (++slab->used == slabs->block_count)
+            list_remove(&slabs->partial, slab);
     }
     pthread_mutex_unlock(&slabs->lock);
     if (!block)
@@ -241,26 +343,31 @@ void slabs_give(struct pool *pool, void *block)
     if (index / 64 < slab->lowest)
         slab->lowest = index / 64;
     if (slab->used == slabs->block_count)
-        partial_add(slabs, slab);
+        list_add(&slabs->partial, slab);
     if (--slab->used == 0) {
         assert(slab_is_valid(slabs, slab));
-        if (slabs->unused_count++ >= SLABS_KEPT)
-            remove_slab_locked(slabs, slab);
+        list_remove(&slabs->partial, slab);
+        list_add(&slabs->unused, slab);
+        if (++slabs->unused_count > SLABS_KEPT && slabs->holds == 0) {
+            return_unused_unlock(slabs);
+            return;
+        }
     }
     pthread_mutex_unlock(&slabs->lock);
 }
 
+void slabs_hold(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->slabs.lock);
+    pool->slabs.holds++;
+    pthread_mutex_unlock(&pool->slabs.lock);
+}
+
 void slabs_trim(struct pool *pool)
 {
-    struct slabs *slabs = &pool->slabs;
-    pthread_mutex_lock(&slabs->lock);
-    for (struct slab *slab = slabs->partial; slab && slabs->unused_count != 0;) {
-        struct slab *next = slab->next;
-        if (slab->used == 0)
-            remove_slab_locked(slabs, slab);
-        slab = next;
-    }
-    pthread_mutex_unlock(&slabs->lock);
+    pthread_mutex_lock(&pool->slabs.lock);
+    pool->slabs.holds--;
+    return_unused_unlock(&pool->slabs);
 }
 
 size_t slabs_bytes(struct pool *pool)

@@ -23,8 +23,23 @@ static inline bool slabs_used(const struct pool *pool)
 void *slabs_take(struct pool *pool);
 void slabs_give(struct pool *pool, void *block);
 
-/* Gives the slabs without used blocks back to the system. */
+/* Between the items of many that are destroyed in a row: lets gets have the lock that wait for it.
+ * False: some still do, it has been long enough. */
+bool slabs_give_way(struct pool *pool);
+
+static inline bool slabs_wanted(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->slabs.wanted, memory_order_relaxed) != 0;
+}
+
+/* Around the destruction of many items: slabs without used blocks stay, and go back to the system
+ * together. Each call that gives memory back interrupts the CPUs that run the program, for longer than
+ * making an item takes. */
+void slabs_hold(struct pool *pool);
 void slabs_trim(struct pool *pool);
+
+/* In a forked child, which has the lock: finishes what another thread of the parent was at. */
+void slabs_forked(struct pool *pool);
 
 /* Bytes of the slabs that have been touched. */
 size_t slabs_bytes(struct pool *pool);

@@ -81,7 +81,7 @@ static const struct {
     {"FrameSmall", "Frame/sizes=small", FRAMES, {NULL}},
     {"FrameMixed", "Frame/sizes=mixed", FRAMES, {NULL}},
     {"FrameRare", "Frame/sizes=rare", FRAMES, {NULL}},
-    {"Stall", "Stall", {"cycles", "quiet"}, {NULL}},
+    {"Stall", "Stall", {"cycles", "quiet", "unmap"}, {NULL}},
 };
 
 static bool exists(char *path, size_t size, const char *folder, const char *name)

@@ -2,9 +2,11 @@
 /* What an allocator keeps, where it lays things, and whom its cleaning disturbs. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -132,34 +134,75 @@ static void list_loop(struct worker *worker, int thread, uint64_t count)
 }
 
 /*
- * Stall: the longest get and put of a thread while another runs cycles over 100,000 idle items. Calls
- * in which the thread waited and those in which the scheduler took its CPU are told apart by its
- * count of voluntary switches; what an idle machine does to a thread anyway is variant `quiet`, the
- * same without the cycles.
+ * Stall: the longest get and put of a thread while another runs cycles over 100,000 idle items.
+ * Counted are the calls during which a cycle was under way. What this machine does to a thread anyway
+ * say the other variants: in `quiet` the other thread does nothing for as long; in `unmap` it gives
+ * that much memory back to the system by itself, which interrupts the other CPUs. Where the system
+ * allows it both threads have real-time priority, so that other programs do not take the CPU from them.
+ * Calls that lost it all the same, by the kernel's count of involuntary switches, are told apart.
  */
-#define STALL_ITEMS  100000
-#define STALL_ROUNDS 20
-#define STALL_NS     1e4 /* what deserves a closer look */
-#define LONG_NS      1e5
+#define STALL_ITEMS     100000
+#define STALL_ROUNDS    20
+#define STALL_NS        5e3 /* what deserves a closer look */
+#define LONG_NS         1e5
+#define STALL_CYCLES_NS 5e6 /* what the two cycles take, about */
 
-static _Atomic bool stall_done;
-static bool stall_cycles;
+static _Atomic bool stall_begun, stall_done;
+static _Atomic uint64_t stall_turn; /* odd while a cycle is under way */
+static enum { STALL_CYCLES, STALL_QUIET, STALL_UNMAP } stall_kind;
+
+static bool become_realtime(void)
+{
+    return !sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
+}
+
+static void idle_for(double ns)
+{
+    for (double start_ns = now_ns(); now_ns() - start_ns < ns;)
+        ;
+}
+
+#define UNMAPPED       4 /* regions: as many as hold the items */
+#define UNMAPPED_BYTES ((size_t)2 << 20)
+
+static void map_touched(void *regions[UNMAPPED])
+{
+    for (int i = 0; i < UNMAPPED; i++) {
+        regions[i] =
+            mmap(NULL, UNMAPPED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (regions[i] == MAP_FAILED)
+            abort();
+        for (size_t at = 0; at < UNMAPPED_BYTES; at += 4096)
+            touch((char *)regions[i] + at);
+    }
+}
 
 static void *stall_reclaimer(void *argument)
 {
     void **items = calloc(STALL_ITEMS, sizeof *items);
+    void *regions[UNMAPPED];
     if (!items)
         abort();
     pin_to(1);
+    become_realtime();
+    atomic_store(&stall_begun, true);
     for (int round = 0; round < STALL_ROUNDS; round++) {
         for (int k = 0; k < STALL_ITEMS; k++)
             items[k] = pwise_get(&peer_pool);
         for (int k = 0; k < STALL_ITEMS; k++)
             pwise_put(&peer_pool, items[k]);
-        if (stall_cycles) {
-            pwise_reclaim();
+        if (stall_kind == STALL_UNMAP)
+            map_touched(regions);
+        atomic_fetch_add(&stall_turn, 1);
+        if (stall_kind == STALL_CYCLES) {
+            pwise_reclaim(); /* these age the items and destroy them */
             pwise_reclaim();
         }
+        for (int i = 0; i < UNMAPPED && stall_kind == STALL_UNMAP; i++)
+            munmap(regions[i], UNMAPPED_BYTES);
+        if (stall_kind != STALL_CYCLES)
+            idle_for(STALL_CYCLES_NS);
+        atomic_fetch_add(&stall_turn, 1);
     }
     free(items);
     atomic_store(&stall_done, true);
@@ -168,53 +211,62 @@ static void *stall_reclaimer(void *argument)
 
 static int stall_setup(struct worker *worker)
 {
-    stall_cycles = variant_is(worker, "cycles");
+    stall_kind = variant_is(worker, "cycles")  ? STALL_CYCLES
+                 : variant_is(worker, "quiet") ? STALL_QUIET
+                                               : STALL_UNMAP;
     peer_pool.options.item_size = ITEM_BYTES;
     return 0;
 }
 
-static long waits_so_far(void)
+static long preemptions_so_far(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_nvcsw;
+    return usage.ru_nivcsw;
 }
 
 static double stall_whole(struct worker *worker)
 {
     pthread_t id;
-    uint64_t calls = 0, waited_long = 0, preempted_long = 0;
-    double longest_wait = 0, longest = 0, begin_ns = now_ns();
-    pin_to(0);
-    atomic_store(&stall_done, false);
+    uint64_t calls = 0, long_count = 0, preempted_count = 0;
+    double longest = 0, longest_preempted = 0, begin_ns = now_ns();
+    /* A thread inherits its CPU and its priority: the other one must be away first. */
     if (pthread_create(&id, NULL, stall_reclaimer, NULL))
         abort();
-    long waits = waits_so_far();
+    while (!atomic_load(&stall_begun))
+        usleep(100);
+    pin_to(0);
+    bool realtime = become_realtime();
+    long preemptions = preemptions_so_far();
     while (!atomic_load_explicit(&stall_done, memory_order_relaxed)) {
+        uint64_t turn = atomic_load_explicit(&stall_turn, memory_order_relaxed);
         double start_ns = now_ns();
         void *item = pwise_get(&peer_pool);
         pwise_put(&peer_pool, item);
         double took_ns = now_ns() - start_ns;
         calls++;
-        longest = took_ns > longest ? took_ns : longest;
         if (took_ns < STALL_NS)
             continue;
-        long waits_now = waits_so_far();
-        if (waits_now == waits) {
-            preempted_long += took_ns > LONG_NS;
+        long before = preemptions;
+        preemptions = preemptions_so_far();
+        if (turn % 2 == 0 && atomic_load_explicit(&stall_turn, memory_order_relaxed) == turn)
             continue;
+        if (preemptions != before) {
+            preempted_count += took_ns > LONG_NS;
+            longest_preempted = took_ns > longest_preempted ? took_ns : longest_preempted;
+        } else {
+            long_count += took_ns > LONG_NS;
+            longest = took_ns > longest ? took_ns : longest;
         }
-        waits = waits_now;
-        waited_long += took_ns > LONG_NS;
-        longest_wait = took_ns > longest_wait ? took_ns : longest_wait;
     }
     pthread_join(id, NULL);
     double took_ns = now_ns() - begin_ns;
     worker->count = calls;
-    metric_add(worker, "max-wait-ns", longest_wait);
-    metric_add(worker, "waits-over-100us", (double)waited_long);
-    metric_add(worker, "preempted-over-100us", (double)preempted_long);
     metric_add(worker, "max-ns", longest);
+    metric_add(worker, "over-100us", (double)long_count);
+    metric_add(worker, "preempted-max-ns", longest_preempted);
+    metric_add(worker, "preempted-over-100us", (double)preempted_count);
+    metric_add(worker, "realtime", realtime);
     return took_ns;
 }
 
@@ -231,7 +283,7 @@ const struct worker_case memory_cases[] = {
      .loop = list_loop,
      .fixed_count = NODES},
     {.name = "Stall",
-     .variants = "cycles quiet",
+     .variants = "cycles quiet unmap",
      .setup = stall_setup,
      .whole = stall_whole,
      .fixed_count = 1,
