@@ -3,7 +3,8 @@
  * Keeping a large item only while it is being used: one that is larger than ADAPTIVE_FREE_BYTES
  * gets a strike at each put after which less than a quarter of it was used. The fourth in a row ends
  * it; a good use clears them. So at worst a twentieth of what a pool keeps is being used: a quarter
- * once, then nothing four times.
+ * once, then nothing four times. A pool of buffers knows which sizes come regularly, and is patient
+ * with these: letting them go costs a new block of that size time after time.
  *
  * Buffers carry their strikes with them. Items of other pools have no room for any: theirs stand in
  * a table beside the pool, by address.
@@ -12,9 +13,13 @@
 
 #include "pool_internal.h"
 
-#define ADAPTIVE_FREE_BYTES 4096u /* a page: what is not larger is always kept */
-#define ADAPTIVE_SHARE      4u    /* a use is good that fills 1/4 */
-#define ADAPTIVE_STRIKES    4u
+#define ADAPTIVE_FREE_BYTES      4096u /* a page: what is not larger is always kept */
+#define ADAPTIVE_SHARE           4u    /* a use is good that fills 1/4 */
+#define ADAPTIVE_STRIKES         4u
+
+/* Where uses of a buffer's size are known to come once in 32 or more often, small ones between them say
+ * little: after so many in a row they have stopped coming, but for one case in fifty. */
+#define ADAPTIVE_STRIKES_REGULAR 120u
 
 /* How much of `bytes` must be used for no strike. */
 static inline size_t adaptive_good_bytes(size_t bytes)

@@ -206,6 +206,12 @@ static bool note_capacity(pwise_buffer_pool *pool, struct header *header)
     return smaller || retained <= pool->max_retained_bytes;
 }
 
+static uint16_t strikes_allowed(const pwise_buffer_pool *pool, const struct header *header)
+{
+    bool regular = adaptive_good_bytes(header->buffer.capacity) <= learner_regular(&pool->learner);
+    return regular ? ADAPTIVE_STRIKES_REGULAR : ADAPTIVE_STRIKES;
+}
+
 /* The rules, one after the other. True: the buffer stays; else *ret_cause says why not. */
 static bool keeps(pwise_buffer_pool *pool, struct header *header, bool used_well,
                   enum destroy_cause *ret_cause)
@@ -220,7 +226,7 @@ static bool keeps(pwise_buffer_pool *pool, struct header *header, bool used_well
     }
     if (used_well) {
         header->strikes = 0;
-    } else if (++header->strikes == ADAPTIVE_STRIKES) {
+    } else if (++header->strikes >= strikes_allowed(pool, header)) {
         *ret_cause = DESTROY_UNUSED;
         return false;
     }

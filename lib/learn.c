@@ -11,6 +11,9 @@
 #define FIT_PARTS            31u
 #define FIT_OF               32u
 
+/* Fewer uses do not show what is regular: one large one in 32 may be chance. */
+#define REGULAR_LEAST        256u
+
 /* One class in a quarter of another lies two doublings below it. */
 #define CLASSES_TO_A_QUARTER 8u
 
@@ -41,9 +44,10 @@ static void halve(struct learner *learner, const uint32_t counts[LEARN_CLASSES])
                                       memory_order_relaxed);
 }
 
-/* The smallest class that fits 31 of 32 uses, as far as three uses in eight fill a quarter of it, or
- * it is too small to be struck. Not one in two: of two modes alike neither must win by chance. */
-static unsigned choose(const uint32_t counts[LEARN_CLASSES], uint32_t total)
+/* *ret_regular: the smallest class that fits 31 of 32 uses. Returned is the same, as far as three uses
+ * in eight fill a quarter of it, or it is too small to be struck. Not one in two: of two modes alike
+ * neither must win by chance. */
+static unsigned choose(const uint32_t counts[LEARN_CLASSES], uint32_t total, unsigned *ret_regular)
 {
     uint32_t below[LEARN_CLASSES + 1]; /* below[i]: uses in classes under i */
     below[0] = 0;
@@ -52,6 +56,7 @@ static unsigned choose(const uint32_t counts[LEARN_CLASSES], uint32_t total)
     unsigned index = 0;
     while ((uint64_t)below[index + 1] * FIT_OF < (uint64_t)total * FIT_PARTS)
         index++;
+    *ret_regular = LEARN_LEAST_CLASS + index;
     while (index >= CLASSES_TO_A_QUARTER &&
            class_bytes(LEARN_LEAST_CLASS + index) > ADAPTIVE_FREE_BYTES &&
            (uint64_t)below[index - CLASSES_TO_A_QUARTER + 1] * 8 > (uint64_t)total * 5)
@@ -65,10 +70,13 @@ static void decide(struct learner *learner)
     uint32_t total = snapshot(learner, counts);
     if (total == 0)
         return;
-    size_t bytes = class_bytes(choose(counts, total));
+    unsigned regular;
+    size_t bytes = class_bytes(choose(counts, total, &regular));
     if (bytes > learner->most_bytes)
         bytes = learner->most_bytes;
     atomic_store_explicit(&learner->answer_bytes, bytes, memory_order_relaxed);
+    atomic_store_explicit(&learner->regular_bytes,
+                          total >= REGULAR_LEAST ? class_bytes(regular) : 0, memory_order_relaxed);
     if (total >= WINDOW)
         halve(learner, counts);
 }

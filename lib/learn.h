@@ -20,6 +20,9 @@ struct learner {
     size_t most_bytes; /* constant: larger uses are left out */
     /* Bytes a fresh buffer should have. Any thread reads; whoever decides writes. Relaxed. */
     _Atomic size_t answer_bytes;
+    /* Sizes up to this one are no outliers: at least one use in 32 is as large. 0: not known yet. As
+     * above. */
+    _Atomic size_t regular_bytes;
     _Atomic uint32_t fresh_count; /* uses since the last decision; any thread, relaxed */
     _Atomic uint32_t step_count;  /* uses from one decision to the next; whoever decides writes */
     atomic_flag deciding;         /* held by the one thread that decides; acquire and release */
@@ -40,4 +43,9 @@ void learner_note(struct learner *learner, size_t bytes, uint32_t weight);
 static inline size_t learner_answer(const struct learner *learner)
 {
     return atomic_load_explicit(&learner->answer_bytes, memory_order_relaxed);
+}
+
+static inline size_t learner_regular(const struct learner *learner)
+{
+    return atomic_load_explicit(&learner->regular_bytes, memory_order_relaxed);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Property: a buffer over 4 KiB goes at the fourth use in a row of less than a quarter of it; one
- * good use clears the strikes, and small buffers always stay. */
+/* Property: a buffer over 4 KiB goes at the fourth use in a row of less than a quarter of it, at the
+ * 120th where such uses come regularly; one good use clears the strikes, and small buffers always
+ * stay. */
 #include "fixture.h"
 
 enum { LARGE = 40000 };
@@ -37,12 +38,37 @@ static void good_use_clears(void)
     for (int round = 0; round < 100; round++) {
         use_once(pool, quarter);
         for (int strike = 1; strike <= 3; strike++)
-            use_once(pool, quarter - 1);
+            use_once(pool, quarter / 8);
     }
     CHECK_INT(buffer_stats(pool).destroys_unused, ==, 0);
     CHECK_INT(buffer_stats(pool).creates, ==, 1);
-    use_once(pool, quarter - 1);
+    /* By now they are regular; three strikes are given above. */
+    for (int strike = 4; strike <= 119; strike++)
+        use_once(pool, quarter / 8);
+    CHECK_INT(buffer_stats(pool).destroys_unused, ==, 0);
+    use_once(pool, quarter / 8);
     CHECK_INT(buffer_stats(pool).destroys_unused, ==, 1);
+    pwise_buffer_pool_destroy(pool);
+}
+
+/* One use in 20 is large: the buffer stays. When they have stopped for long, or are rare, it does not. */
+static void regular_ones_stay(void)
+{
+    pwise_buffer_pool *pool = pwise_buffer_pool_create(NULL);
+    for (int use = 0; use < 100000; use++)
+        use_once(pool, use % 20 == 0 ? LARGE : 800);
+    uint64_t early = buffer_stats(pool).destroys_unused;
+    CHECK_INT(early, <, 100); /* until it was learned */
+    for (int use = 0; use < 100000; use++)
+        use_once(pool, use % 20 == 0 ? LARGE : 800);
+    CHECK_INT(buffer_stats(pool).destroys_unused - early, <, 100);
+    for (int use = 0; use < 200000; use++)
+        use_once(pool, 800);
+    CHECK_INT(buffer_stats(pool).idle_bytes, <=, 4096);
+    uint64_t quiet = buffer_stats(pool).destroys_unused;
+    for (int use = 1; use <= 100000; use++)
+        use_once(pool, use % 1000 == 0 ? LARGE : 800);
+    CHECK_INT(buffer_stats(pool).destroys_unused - quiet, >, 90); /* of 100 */
     pwise_buffer_pool_destroy(pool);
 }
 
@@ -98,6 +124,7 @@ int main(void)
     fourth_ends_it(100);
     fourth_ends_it(LARGE / 5);
     good_use_clears();
+    regular_ones_stay();
     small_ones_stay();
     travel_with_the_buffer();
     return 0;
