@@ -77,18 +77,22 @@ enum { MAYS_MAX = 4 };
 
 struct object {
     enum object_kind kind;
-    bool escaped, may, exposed, collapsed;
+    bool escaped, may, exposed, collapsed, marked;
     uint8_t depth;
     uint32_t index; /* parameter, instruction index, or deferred call */
     uint32_t group; /* OBJECT_HEAP: enum heap_group */
     uint32_t parent, first_child, next_child, child_count;
-    int32_t offset; /* OBJECT_CHILD: in the parent */
+    uint32_t version; /* of the function's graph when it changed last */
+    int32_t offset;   /* OBJECT_CHILD: in the parent */
     uint32_t stride, size;
     struct symbol *symbol;
     struct {
         struct entry *items;
         uint32_t count, capacity;
     } contents;
+    uint64_t
+        *whole; /* collapsed: bits by object, of which a pointer to anywhere is inside already */
+    uint32_t whole_words;
     struct reason reason;         /* why escaped */
     struct reason mays[MAYS_MAX]; /* which unknown code may keep it */
     uint32_t may_count;
@@ -101,8 +105,15 @@ struct points {
         struct object *items;
         uint32_t count, capacity;
     } objects;
-    struct set *values; /* by value number */
+    struct set *values;       /* by value number */
+    uint32_t *value_versions; /* likewise */
+    uint32_t version;         /* counts what grew */
+    struct {                  /* the objects that the present instruction looked into */
+        uint32_t *items;
+        uint32_t count, capacity;
+    } touched;
     uint32_t stand_ins; /* children so far */
+    bool coarse;        /* all that is reached through a parameter is one, and has no fields */
     bool changed;       /* something grew in this round */
 };
 
@@ -110,6 +121,7 @@ struct points {
 struct ref ref_join(struct ref a, struct ref b);
 struct ref ref_move(struct ref ref, int64_t offset, uint32_t stride);
 bool set_add(struct points *points, struct set *set, struct ref ref); /* did it grow? */
+bool set_join(struct points *points, struct set *set, const struct set *from);
 
 uint32_t object_outside(struct points *points);
 uint32_t object_symbol(struct points *points, struct symbol *symbol);

@@ -93,7 +93,9 @@ struct function {
     struct function **callers;
     uint32_t caller_count, caller_capacity;
     uint32_t order, rounds;
-    bool queued, opaque, uses_longjmp;
+    bool queued, uses_longjmp;
+    bool coarse;                       /* too much for fields: see struct points */
+    bool opaque;                       /* too much altogether */
     struct targets *parameter_targets; /* what may be called through each parameter */
 };
 

@@ -15,9 +15,10 @@
 #include "lift.h"
 #include "solve.h"
 
-#define ROUNDS_MAX 30u /* of one function in a cycle of calls; then nothing is claimed about it */
-#define NOTES_MAX  64u
-#define JOBS_MAX   64u
+#define ROUNDS_MAX   30u /* of one function in a cycle of calls; then nothing is claimed about it */
+#define COARSE_AFTER 10u
+#define NOTES_MAX    64u
+#define JOBS_MAX     64u
 
 struct escape {
     struct program program;
@@ -244,8 +245,15 @@ static bool solve_one(struct escape *escape, struct function *function, bool las
     solve->function = function;
     if (function->rounds++ > ROUNDS_MAX && !last)
         function->opaque = true;
+    if (function->rounds > COARSE_AFTER)
+        function->coarse = true;
     solve_function(solve);
     struct summary *summary = summary_make(solve, &program->arena, last);
+    if (summary->too_large && !function->coarse && !function->opaque) {
+        function->coarse = true;
+        arena_reset(scratch);
+        return solve_one(escape, function, last);
+    }
     bool changed = !function->summary || function->summary->hash != summary->hash;
     if (last && !targets_complete(function)) {
         judge_function(solve, &escape->sites);

@@ -25,16 +25,18 @@ struct set *solve_value(struct solve *solve, int32_t operand, struct set *scratc
 
 static bool value_add(struct solve *solve, int32_t value, struct ref ref)
 {
-    bool grew = set_add(&solve->points, &solve->points.values[value], ref);
-    solve->points.changed |= grew;
-    return grew;
+    struct set one = {&ref, 1, 1};
+    return solve_add(solve, value, &one);
 }
 
 bool solve_add(struct solve *solve, int32_t value, const struct set *set)
 {
-    bool grew = false;
-    for (uint32_t i = 0; i < set->count; i++)
-        grew |= value_add(solve, value, set->items[i]);
+    struct points *points = &solve->points;
+    bool grew = set_join(points, &points->values[value], set);
+    if (grew) {
+        points->changed = true;
+        points->value_versions[value] = ++points->version;
+    }
     return grew;
 }
 
@@ -221,14 +223,63 @@ static void unknown_fill(struct solve *solve)
     }
 }
 
+/* When an instruction was followed, and what it then looked into. */
+struct look {
+    uint32_t version;
+    bool any;
+    struct {
+        uint32_t *items;
+        uint32_t count, capacity;
+    } touched;
+};
+
+/* Has anything changed since that it depends on? */
+static bool is_stale(const struct solve *solve, uint32_t index, const struct look *look)
+{
+    const struct points *points = &solve->points;
+    const struct instruction *instruction = &solve->function->instructions[index];
+    if (!look->any)
+        return true;
+    for (uint32_t i = 0; i < instruction->operand_count; i += instruction->op == OP_PHI ? 2 : 1) {
+        int32_t operand = operand_of(solve->function, instruction, i);
+        if (operand >= 0 && points->value_versions[operand] > look->version)
+            return true;
+    }
+    for (uint32_t i = 0; i < look->touched.count; i++)
+        if (points->objects.items[look->touched.items[i]].version > look->version)
+            return true;
+    return false;
+}
+
+static void look(struct solve *solve, uint32_t index, struct look *look)
+{
+    struct points *points = &solve->points;
+    look->version = points->version;
+    look->any = true;
+    points->touched.count = 0;
+    step(solve, index);
+    look->touched.count = 0;
+    for (uint32_t i = 0; i < points->touched.count; i++)
+        points->objects.items[points->touched.items[i]].marked = false;
+    for (uint32_t i = 0; i < points->touched.count; i++) {
+        struct object *object = &points->objects.items[points->touched.items[i]];
+        if (!object->marked)
+            ARENA_PUSH(solve->arena, &look->touched, points->touched.items[i]);
+        object->marked = true;
+    }
+}
+
 void solve_function(struct solve *solve)
 {
     struct function *function = solve->function;
     struct points *points = &solve->points;
     points->arena = solve->arena;
     points->function = function;
+    points->coarse = function->coarse;
     points->values =
         arena_alloc(solve->arena, (function->value_count + 1) * sizeof *points->values);
+    points->value_versions =
+        arena_alloc(solve->arena, (function->value_count + 1) * sizeof *points->value_versions);
     solve->jumps = arena_alloc(solve->arena, function->instruction_count + 1);
     object_outside(points);
     for (uint32_t i = 0; i < function->parameter_count; i++) {
@@ -242,32 +293,18 @@ void solve_function(struct solve *solve)
             value_add(solve, (int32_t)i,
                       (struct ref){object_find(points, OBJECT_PARAMETER, i, 0), 0, 0});
     }
-    uint32_t *stamps =
-                 arena_alloc(solve->arena, (function->instruction_count + 1) * sizeof *stamps),
-             version = 1;
-    bool filled = false;
+    struct look *looks =
+        arena_alloc(solve->arena, (function->instruction_count + 1) * sizeof *looks);
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
-        /* An instruction is looked at again only when something, anywhere, has changed since it was. */
-        bool any = false;
-        for (uint32_t i = 0; i < function->instruction_count; i++) {
-            if (function->instructions[i].op == OP_NONE || stamps[i] == version)
-                continue;
-            points->changed = false;
-            step(solve, i);
-            any |= points->changed;
-            stamps[i] = points->changed ? version++ : version;
-        }
         points->changed = false;
+        for (uint32_t i = 0; i < function->instruction_count; i++)
+            if (function->instructions[i].op != OP_NONE && is_stale(solve, i, &looks[i]))
+                look(solve, i, &looks[i]);
         points_spread(points);
-        version += points->changed;
-        if (points->changed || any)
+        if (points->changed)
             continue;
-        if (filled)
-            return;
         unknown_fill(solve);
-        version += points->changed;
-        filled = !points->changed;
-        if (filled)
+        if (!points->changed)
             return;
     }
     /* Not seen to happen; should it, nothing is claimed about what this function touches. */
