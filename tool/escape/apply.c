@@ -295,6 +295,7 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
     if (summary->may_longjmp)
         jump_add(solve, index);
     struct set *map = arena_alloc(solve->arena, (summary->node_count + 1) * sizeof *map);
+    struct whole *wholes = arena_alloc(solve->arena, (summary->node_count + 1) * sizeof *wholes);
     struct set returned[DEFERRED_MAX] = {{0}};
     for (uint32_t round = 0; round < 2;
          round++) { /* a second time only for what callbacks return */
@@ -360,13 +361,18 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
         const struct summary_edge *edge = &summary->edges[i];
         struct entry by = {.instruction = index, .callee = callee, .edge = i, .size = edge->size};
         const struct set *places = &map[edge->place.object], *values = &map[edge->value.object];
-        for (uint32_t p = 0; p < places->count; p++)
+        if (!wholes[edge->value.object].words && values->count >= 4)
+            wholes[edge->value.object] = points_whole(points, values);
+        for (uint32_t p = 0; p < places->count; p++) {
+            if (points_holds(points, places->items[p].object, &wholes[edge->value.object]))
+                continue;
             for (uint32_t v = 0; v < values->count; v++) {
                 by.value = ref_move(values->items[v], edge->value.offset, edge->value.stride);
                 points_write(points,
                              ref_move(places->items[p], edge->place.offset, edge->place.stride),
                              &by);
             }
+        }
     }
     for (uint32_t i = 0; i < summary->escape_count; i++) {
         const struct summary_escape *escape = &summary->escapes[i];

@@ -187,6 +187,9 @@ uint32_t object_deep(struct points *points, uint32_t parent)
     for (uint32_t at = objects[parent].first_child; at != NOBODY; at = objects[at].next_child)
         if (objects[at].kind == OBJECT_DEEP)
             return at;
+    /* What is reached from a child is reached from its parent as well. */
+    if (objects[parent].kind == OBJECT_CHILD && points->stand_ins >= 4 * STAND_INS)
+        return object_deep(points, objects[parent].parent);
     return child_add(points, parent, (struct object){.kind = OBJECT_DEEP});
 }
 
@@ -280,7 +283,7 @@ void points_read(struct points *points, struct ref place, uint32_t size, struct 
 struct reach {
     struct points *points;
     struct set *set;
-    bool *seen;
+    bool *seen, *found;
     uint32_t *pending;
     uint32_t count, size;
 };
@@ -295,6 +298,10 @@ static void reach_add(struct reach *reach, uint32_t number)
 
 static void reach_found(struct reach *reach, uint32_t number)
 {
+    if (number < reach->size && reach->found[number])
+        return;
+    if (number < reach->size)
+        reach->found[number] = true;
     set_add(reach->points, reach->set, (struct ref){number, 0, 1});
     reach_add(reach, number);
 }
@@ -311,6 +318,7 @@ void points_reach(struct points *points, const struct set *from, struct set *set
     uint32_t size = points->objects.count;
     struct reach reach = {points,
                           set,
+                          arena_alloc(points->arena, size + 1),
                           arena_alloc(points->arena, size + 1),
                           arena_alloc(points->arena, (size + 1) * sizeof(uint32_t)),
                           0,
@@ -372,17 +380,40 @@ static void collapse(struct object *object)
     object->collapsed = true;
 }
 
-static void whole_mark(struct points *points, struct object *object, uint32_t value)
+static void whole_mark(struct points *points, struct whole *whole, uint32_t value)
 {
-    if (value / 64 >= object->whole_words) {
+    if (value / 64 >= whole->words) {
         uint32_t words = value / 64 + 2;
         uint64_t *grown = arena_alloc(points->arena, words * sizeof *grown);
-        if (object->whole)
-            memcpy(grown, object->whole, object->whole_words * sizeof *grown);
-        object->whole = grown;
-        object->whole_words = words;
+        if (whole->words)
+            memcpy(grown, whole->bits, whole->words * sizeof *grown);
+        whole->bits = grown;
+        whole->words = words;
     }
-    object->whole[value / 64] |= UINT64_C(1) << value % 64;
+    whole->bits[value / 64] |= UINT64_C(1) << value % 64;
+}
+
+struct whole points_whole(struct points *points, const struct set *set)
+{
+    struct whole whole = {0};
+    for (uint32_t i = set->count; i-- > 0;) {
+        if (set->items[i].stride != 1)
+            return (struct whole){0};
+        whole_mark(points, &whole, set->items[i].object);
+    }
+    return whole;
+}
+
+bool points_holds(struct points *points, uint32_t number, const struct whole *whole)
+{
+    const struct object *object = &points->objects.items[number];
+    if (!whole->words || !object->collapsed || object->escaped)
+        return false;
+    for (uint32_t i = 0; i < whole->words; i++)
+        if (whole->bits[i] & ~(i < object->whole.words ? object->whole.bits[i] : 0))
+            return false;
+    touch(points, number);
+    return true;
 }
 
 void points_write(struct points *points, struct ref place, const struct entry *by)
@@ -420,8 +451,8 @@ void points_write(struct points *points, struct ref place, const struct entry *b
     entry.size = object->collapsed ? 1 : by->size;
     uint64_t bit = UINT64_C(1) << stored % 64;
     if (object->collapsed) {
-        if (entry.value.stride == 1 && stored / 64 < object->whole_words &&
-            object->whole[stored / 64] & bit)
+        if (entry.value.stride == 1 && stored / 64 < object->whole.words &&
+            object->whole.bits[stored / 64] & bit)
             return;
     }
     for (uint32_t i = 0; i < object->contents.count; i++) {
@@ -435,7 +466,7 @@ void points_write(struct points *points, struct ref place, const struct entry *b
             changed(points, place.object);
         }
         if (object->collapsed && known->value.stride == 1)
-            whole_mark(points, object, stored);
+            whole_mark(points, &object->whole, stored);
         return;
     }
     ARENA_PUSH(points->arena, &object->contents, entry);

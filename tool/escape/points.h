@@ -73,6 +73,11 @@ struct entry { /* `value` is stored in an object at offset (and stride), size by
     uint32_t edge;
 };
 
+struct whole { /* bits by object */
+    uint64_t *bits;
+    uint32_t words;
+};
+
 enum { MAYS_MAX = 4 };
 
 struct object {
@@ -90,9 +95,7 @@ struct object {
         struct entry *items;
         uint32_t count, capacity;
     } contents;
-    uint64_t
-        *whole; /* collapsed: bits by object, of which a pointer to anywhere is inside already */
-    uint32_t whole_words;
+    struct whole whole;           /* collapsed: of which a pointer to anywhere is inside */
     struct reason reason;         /* why escaped */
     struct reason mays[MAYS_MAX]; /* which unknown code may keep it */
     uint32_t may_count;
@@ -136,6 +139,9 @@ bool object_is_local(const struct object *object); /* memory of this activation:
 /* Adds what is found at `place` to `set`. */
 void points_read(struct points *points, struct ref place, uint32_t size, struct set *set);
 void points_reach(struct points *points, const struct set *from, struct set *set);
+/* Pointers to anywhere in objects: a set of nothing else (otherwise it stays empty), and does an object hold all? */
+struct whole points_whole(struct points *points, const struct set *set);
+bool points_holds(struct points *points, uint32_t object, const struct whole *whole);
 void points_write(struct points *points, struct ref place, const struct entry *entry);
 void points_copy(struct points *points, struct ref from, struct ref to, uint32_t size,
                  const struct entry *by);
