@@ -453,6 +453,8 @@ static void apply_function(struct solve *solve, uint32_t index, struct symbol *s
         if (!callee)
             continue;
         any = true;
+        if (!direct || operand_of(solve->function, call, call->operand_count - 1) >= 0)
+            program_caller_add(solve->program, callee, solve->function);
         struct set variable = {0};
         const struct set *others = NULL;
         if (callee->variadic) {

@@ -92,7 +92,12 @@ struct function {
     struct summary *summary;
     struct function **callers;
     uint32_t caller_count, caller_capacity;
-    uint32_t order, rounds;
+    uint32_t order, component; /* its place among the program's functions; where its cycle begins */
+    uint32_t seen, lowest;     /* while they are put in order */
+    bool ordered;
+    uint32_t rounds;
+    struct site_draft *drafts; /* its sites, as of when it was solved last */
+    uint32_t draft_count;
     bool queued, uses_longjmp;
     bool coarse;                       /* too much for fields: see struct points */
     bool opaque;                       /* too much altogether */
@@ -161,5 +166,7 @@ static inline bool is_null(const struct function *function, int32_t operand)
     return operand < 0 && function->unit->constants[~operand].is_null;
 }
 
+/* When the callee's summary changes, the caller is to be solved anew. */
+void program_caller_add(struct program *program, struct function *callee, struct function *caller);
 /* Names to definitions, across the units. */
 void program_link(struct program *program);

@@ -125,7 +125,7 @@ struct solve {
 
 void solve_function(struct solve *solve);
 /* Into the program's arena. */
-struct summary *summary_make(struct solve *solve, struct arena *arena, bool explain);
+struct summary *summary_make(struct solve *solve, struct arena *arena);
 
 /* Shared by solve*.c. */
 struct set *solve_value(struct solve *solve, int32_t operand, struct set *scratch);
