@@ -92,6 +92,7 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
         char letter = *at++;
         const char *numbers = at;
         int32_t operand;
+        uint32_t made;
         while (*at && *at != ' ')
             at++;
         while (*at == ' ')
@@ -111,8 +112,9 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
             /* fall through */
         case 'A':
         case 'C':
-            result_add(solve, index,
-                       (struct ref){object_find(points, OBJECT_HEAP, index, HEAP_RETURNED), 0, 0});
+            made = object_find(points, OBJECT_HEAP, index, HEAP_RETURNED);
+            points->objects.items[made].used_before |= effect != libc_effect(name);
+            result_add(solve, index, (struct ref){made, 0, 0});
             break;
         case 'F':
             free_add(solve, index, first, operand, true, false);
@@ -221,8 +223,11 @@ static uint32_t node_object(struct solve *solve, uint32_t index, const struct su
 {
     struct points *points = &solve->points;
     switch (node->kind) {
-    case OBJECT_HEAP:
-        return object_find(points, OBJECT_HEAP, index, node->group);
+    case OBJECT_HEAP: {
+        uint32_t number = object_find(points, OBJECT_HEAP, index, node->group);
+        points->objects.items[number].used_before |= node->used_before;
+        return number;
+    }
     case OBJECT_INNER:
         return object_find(points, OBJECT_INNER, index, 0);
     case OBJECT_GLOBAL:

@@ -12,26 +12,34 @@ struct steps {
     uint32_t count, capacity;
 };
 
+/* A recursion is shown once. */
+static bool is_shown(const struct steps *steps, const struct escape_step *step)
+{
+    for (uint32_t i = 0; i < steps->count; i++)
+        if (steps->items[i].line == step->line && !strcmp(steps->items[i].text, step->text) &&
+            !strcmp(steps->items[i].file, step->file))
+            return true;
+    return false;
+}
+
 /* Writes a chain out, down through the callees' own. */
 static void steps_add(struct program *program, struct steps *steps, const struct chain *chain)
 {
     unsigned depth = 0;
-    while (chain && depth < CHAIN_DEPTH_MAX) {
+    for (unsigned calls = 0; chain && calls < CHAIN_DEPTH_MAX; calls++) {
         const struct chain *next = NULL;
+        bool again = false;
         for (uint32_t i = 0; i < chain->count && steps->count < STEPS_MAX; i++) {
             const struct step *step = &chain->items[i];
             const struct escape_step shown = {step->file, step->text, step->line, depth};
-            ARENA_PUSH(&program->arena, steps, shown);
-            const struct summary *summary = step->callee ? step->callee->summary : NULL;
-            if (!summary || summary->too_large)
-                continue;
-            if (step->edge && step->node < summary->edge_count)
-                next = &summary->edge_chains[step->node];
-            else if (!step->edge && step->node < summary->escape_count)
-                next = &summary->escape_chains[step->node];
+            next = step->next ? step->next : next;
+            if (!is_shown(steps, &shown))
+                ARENA_PUSH(&program->arena, steps, shown);
+            else
+                again = true;
         }
+        depth += !again;
         chain = next;
-        depth++;
     }
 }
 

@@ -83,6 +83,8 @@ enum { MAYS_MAX = 4 };
 struct object {
     enum object_kind kind;
     bool escaped, may, exposed, collapsed, marked;
+    bool
+        used_before; /* by an allocator of the program's own, which may leave in it what was there */
     uint8_t depth;
     uint32_t index; /* parameter, instruction index, or deferred call */
     uint32_t group; /* OBJECT_HEAP: enum heap_group */

@@ -42,6 +42,7 @@ struct instruction {
     bool noreturn;                    /* OP_CALL */
     bool returns_twice;               /* OP_CALL */
     bool pointer;                     /* its result is a pointer */
+    bool from_number;                 /* OP_COPY: a pointer that is made of a number by a cast */
     bool no_value;                    /* its result carries no pointer: void, or one bit */
     uint32_t operands, operand_count; /* in the function's list */
     int32_t offset;                   /* OP_OFFSET */

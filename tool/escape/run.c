@@ -133,6 +133,10 @@ static int analyse(struct escape *escape, const struct escape_options *options)
     run_sites(escape);
     escape->counts.solve_s = now_s() - begin;
     escape->counts.functions = program->function_count;
+    for (uint32_t i = 0; i < program->function_count; i++) {
+        escape->counts.coarse += program->functions[i]->coarse;
+        escape->counts.opaque += program->functions[i]->opaque;
+    }
     escape->counts.peak_bytes += program->arena.bytes;
     for (size_t u = 0; u < program->unit_count; u++) {
         escape->counts.instructions += program->units[u]->instruction_count;

@@ -201,24 +201,55 @@ static void step(struct solve *solve, uint32_t index)
     }
 }
 
-/* A pointer that came from nowhere that is known (a number, memory that nobody filled here) may point to
- * anything that has escaped. Null is none: nothing is stored through it. */
+/* Is the memory at all these places this function's own, with nothing in it that it did not put there? */
+static bool is_all_own(const struct solve *solve, const struct set *places)
+{
+    for (uint32_t i = 0; i < places->count; i++) {
+        const struct object *object = &solve->points.objects.items[places->items[i].object];
+        if (!object_is_local(object) || object->escaped || object->may || object->exposed ||
+            object->used_before)
+            return false;
+    }
+    return places->count;
+}
+
+/*
+ * A pointer that came from nowhere that is known may point to anything that has escaped: one that is cast from
+ * a number, or given by code that is not here. Null is none, since nothing is stored through it. Nor is what is
+ * found in memory of one's own where no pointer was put, or what a function that is here returns without one.
+ */
+static bool is_unknown(struct solve *solve, const struct instruction *instruction)
+{
+    const struct function *function = solve->function;
+    struct set scratch;
+    if (instruction->op == OP_VA_ARG)
+        return true;
+    if (instruction->op == OP_LOAD || instruction->op == OP_EXCHANGE)
+        return !is_all_own(solve,
+                           solve_value(solve, operand_of(function, instruction, 0), &scratch));
+    if (instruction->op == OP_COPY) {
+        int32_t from = instruction->from_number ? operand_of(function, instruction, 0) : 0;
+        return instruction->from_number && !is_null(function, from) &&
+               (from < 0 || !solve->points.values[from].count);
+    }
+    if (instruction->op != OP_CALL || solve->waits)
+        return false;
+    int32_t callee = operand_of(function, instruction, instruction->operand_count - 1);
+    if (callee >= 0 || function->unit->constants[~callee].count != 1)
+        return true;
+    const struct symbol *symbol =
+        function->unit->addresses[function->unit->constants[~callee].first].symbol->resolved;
+    return !symbol->function || solve_rule(solve->rules, instruction, symbol->name);
+}
+
 static void unknown_fill(struct solve *solve)
 {
     const struct function *function = solve->function;
     for (uint32_t i = 0; i < function->instruction_count; i++) {
         const struct instruction *instruction = &function->instructions[i];
         int32_t value = (int32_t)(function->parameter_count + i);
-        if (!instruction->pointer || solve->points.values[value].count)
-            continue;
-        if (instruction->op == OP_CALL && solve->waits)
-            continue;
-        if (instruction->op == OP_LOAD || instruction->op == OP_CALL ||
-            instruction->op == OP_EXCHANGE || instruction->op == OP_VA_ARG ||
-            (instruction->op == OP_COPY &&
-             !is_null(function, operand_of(function, instruction, 0)) &&
-             (operand_of(function, instruction, 0) < 0 ||
-              !solve->points.values[operand_of(function, instruction, 0)].count)))
+        if (instruction->pointer && !solve->points.values[value].count &&
+            is_unknown(solve, instruction))
             value_add(solve, value, (struct ref){object_outside(&solve->points), 0, 1});
     }
 }

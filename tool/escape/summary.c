@@ -91,6 +91,7 @@ static uint32_t node_of(struct making *making, uint32_t number)
         break;
     case OBJECT_HEAP:
         node.group = heap_group(making, number);
+        node.used_before = object->used_before;
         break;
     case OBJECT_PARAMETER:
     case OBJECT_RESULT:
