@@ -125,15 +125,18 @@ static bool named(const char *file, char **names, int count)
 
 static void stats_print(const struct escape_counts *counts)
 {
-    fprintf(stderr,
-            "%zu files (%zu from the cache), %zu functions, %zu instructions; compiling %.2f s, "
-            "reading %.2f s, "
-            "analysing %.2f s; %.1f MB\n"
-            "%zu sites: %zu do not escape, %zu may, %zu escape\n",
-            counts->units, counts->cached, counts->functions, counts->instructions,
-            counts->compile_s, counts->read_s, counts->solve_s, (double)counts->peak_bytes / 1e6,
-            counts->sites, counts->by_class[ESCAPE_NOT], counts->by_class[ESCAPE_MAY],
-            counts->sites - counts->by_class[ESCAPE_NOT] - counts->by_class[ESCAPE_MAY]);
+    fprintf(
+        stderr,
+        "%zu files (%zu from the cache), %zu functions (%zu followed without fields, %zu not at "
+        "all), %zu instructions; compiling %.2f s, "
+        "reading %.2f s, "
+        "analysing %.2f s; %.1f MB\n"
+        "%zu sites: %zu do not escape, %zu may, %zu escape\n",
+        counts->units, counts->cached, counts->functions, counts->coarse, counts->opaque,
+        counts->instructions, counts->compile_s, counts->read_s, counts->solve_s,
+        (double)counts->peak_bytes / 1e6, counts->sites, counts->by_class[ESCAPE_NOT],
+        counts->by_class[ESCAPE_MAY],
+        counts->sites - counts->by_class[ESCAPE_NOT] - counts->by_class[ESCAPE_MAY]);
 }
 
 static int analyse(struct escape_command *command, const struct escape_input *inputs, size_t count)

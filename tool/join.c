@@ -10,26 +10,11 @@
 #include <sys/stat.h>
 
 #include "escape.h"
+#include "text.h"
 
 struct join {
     cJSON *document;
 };
-
-static char *file_read(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    char *text = NULL;
-    size_t size = 0;
-    if (!file)
-        return NULL;
-    if (getdelim(&text, &size, '\0', file) < 0) {
-        free(text);
-        text = NULL;
-        errno = EINVAL;
-    }
-    fclose(file);
-    return text;
-}
 
 /* Analyses the inputs and returns what `poolwise escape --json` would print. */
 static int inputs_text(const struct escape_input *inputs, size_t count, char **ret_text,
@@ -113,7 +98,7 @@ int join_open(const char *path, struct join **ret_join, char *ret_message, size_
     }
     if (S_ISDIR(found.st_mode))
         status = folder_text(path, &text, ret_message, message_size);
-    else if (!(text = file_read(path)))
+    else if (!(text = text_read(path)))
         status = -errno;
     struct join *join = status ? NULL : calloc(1, sizeof *join);
     if (join) {
@@ -211,10 +196,13 @@ int join_apply(const struct join *join, const struct report_site *site, struct v
                  verdict->kind == VERDICT_PRESIZE;
     bool died = facts->outlived_known && facts->outlived[0] == facts->outlived_known &&
                 !facts->never_freed && !facts->freed_by_other_thread;
-    size_t used = (size_t)snprintf(
-        line, sizeof line, "Source: %s(%s) at line %u %.600s", string_of(source, "callee"),
-        cJSON_IsNumber(cJSON_GetObjectItem(source, "size")) ? "constant size" : "size varies",
-        site->names.line, string_of(source, "verdict"));
+    const cJSON *constant = cJSON_GetObjectItem(source, "size");
+    char size[32] = "size varies";
+    if (cJSON_IsNumber(constant))
+        snprintf(size, sizeof size, "%.0f bytes", constant->valuedouble);
+    size_t used = (size_t)snprintf(line, sizeof line, "Source: %s(%s) at line %u %.600s",
+                                   string_of(source, "callee"), size, site->names.line,
+                                   string_of(source, "verdict"));
     /* The one chain that stands between what was seen and a proof. */
     const cJSON *step;
     if (!stays && used < sizeof line) {

@@ -36,6 +36,19 @@ static void handle_frame(struct frame_queue *queue, struct totals *totals)
     queue->count--;
 }
 
+static void fill_frame(struct frame *frame, unsigned char *payload, size_t size)
+{
+    frame->payload = payload;
+    frame->size = size;
+}
+
+static void push_frame(struct frame_queue *queue, unsigned char *payload, size_t size)
+{
+    size_t last = (queue->first + queue->count) % WAITING;
+    fill_frame(&queue->frames[last], payload, size);
+    queue->count++;
+}
+
 int receive_frame(struct frame_queue *queue, uint64_t id, struct totals *totals)
 {
     if (queue->count == WAITING)
@@ -47,10 +60,7 @@ int receive_frame(struct frame_queue *queue, uint64_t id, struct totals *totals)
         return -1;
     memset(payload, (int)(id & 0xff), HEAD);
     memcpy(payload, &id, sizeof id);
-
-    size_t last = (queue->first + queue->count) % WAITING;
-    queue->frames[last] = (struct frame){size, payload};
-    queue->count++;
+    push_frame(queue, payload, size);
     return 0;
 }
 

@@ -581,3 +581,157 @@ int handed_to_static(void)
     saved.first = malloc(8); /* handed_to_static E */
     return saved.first != NULL;
 }
+/* A union of a number and a pointer, as values of interpreters are. */
+struct value {
+    int kind;
+    union {
+        struct pair *pair;
+        double number;
+    } u;
+};
+extern struct value value_elsewhere(void);
+extern char **place_elsewhere(void);
+static struct value value_number(double number)
+{
+    return (struct value){.kind = 0, .u.number = number + 1};
+}
+static struct value value_pair(void)
+{
+    return (struct value){.kind = 1, .u.pair = calloc(1, sizeof(struct pair))}; /* value_pair E */
+}
+void number_or_pair(int n)
+{
+    struct value value = n ? value_number(n) : value_pair(); /* number_or_pair N U */
+    char *block = malloc(8); /* number_or_pair_block N F */
+    if (value.kind)
+        value.u.pair->first = block;
+    free(block);
+    if (value.kind)
+        free(value.u.pair);
+}
+void number_or_theirs(int n)
+{
+    struct value value = n ? value_number(n) : value_elsewhere();
+    char *block = malloc(8); /* number_or_theirs E */
+    if (value.kind)
+        value.u.pair->first = block;
+}
+void number_given(uintptr_t number, int n)
+{
+    union {
+        uintptr_t number;
+        struct pair *pair;
+    } u = {.number = number};
+    struct pair own = {0};
+    struct pair *pair = n ? u.pair : &own;
+    pair->first = malloc(8); /* number_given E */
+}
+void double_copied(struct value *out)
+{
+    struct value value = value_pair(); /* double_copied E */
+    out->u.number = value.u.number;
+}
+static char **no_place(void)
+{
+    return NULL;
+}
+void null_place(int n)
+{
+    char *slot = NULL, **place = n ? no_place() : &slot;
+    if (place)
+        *place = malloc(8); /* null_place N U */
+    free(slot);
+}
+void their_place(int n)
+{
+    char *slot = NULL, **place = n ? place_elsewhere() : &slot;
+    *place = malloc(8); /* their_place E */
+}
+/* A callback whose body comes later than all that leads to it, through a recursion. */
+static void keep_later(struct pair *pair);
+static void visit_deep(struct pair *pair, int depth);
+static void visit_with(struct pair *pair, void (*with)(struct pair *))
+{
+    with(pair);
+}
+void visited_later(void)
+{
+    struct pair *pair = calloc(1, sizeof *pair); /* visited_later E */
+    visit_deep(pair, 3);
+}
+static void visit_deep(struct pair *pair, int depth)
+{
+    if (depth)
+        visit_deep(pair, depth - 1);
+    visit_with(pair, keep_later);
+}
+static void keep_later(struct pair *pair)
+{
+    sink_pair = *pair;
+    sink = (char *)pair;
+}
+static void look_later(struct pair *pair);
+static void look_deep(struct pair *pair, int depth);
+void looked_later(void)
+{
+    struct pair *pair = calloc(1, sizeof *pair); /* looked_later N F */
+    look_deep(pair, 3);
+    free(pair);
+}
+static void look_deep(struct pair *pair, int depth)
+{
+    if (depth)
+        look_deep(pair, depth - 1);
+    visit_with(pair, look_later);
+}
+static void look_later(struct pair *pair)
+{
+    caught = pair->first != NULL;
+}
+/* More places than a summary keeps apart. */
+#define SHUFFLE(p, q)                                                                              \
+    p[0]->items[0] = q[1]->items[7], p[1]->items[1] = q[2]->items[6];                              \
+    p[2]->items[2] = q[3]->items[5], p[3]->items[3] = q[4]->items[4];                              \
+    p[4]->items[4] = q[5]->items[3], p[5]->items[5] = q[6]->items[2];                              \
+    p[0]->items[6] = q[7]->items[1], p[1]->items[7] = q[0]->items[0];                              \
+    p[2]->items[n] = (char *)q[n], p[3]->items[0] = (char *)q[3];                                  \
+    p[n] = q[6], p[5] = q[4], p[6] = q[0]
+static void shuffle(struct wide **a, struct wide **b, struct wide **c, struct wide **d, int n)
+{
+    SHUFFLE(a, b);
+    SHUFFLE(a, c);
+    SHUFFLE(a, d);
+    SHUFFLE(b, a);
+    SHUFFLE(b, c);
+    SHUFFLE(b, d);
+    SHUFFLE(c, a);
+    SHUFFLE(c, b);
+    SHUFFLE(c, d);
+    SHUFFLE(d, a);
+    SHUFFLE(d, b);
+    SHUFFLE(d, c);
+}
+void shuffled(int n)
+{
+    struct wide one = {{0}}, two = {{0}};
+    struct wide *a[8] = {&one}, *b[8] = {&two}, *c[8] = {&one}, *d[8] = {&two};
+    char *block = malloc(8); /* shuffled N F */
+    one.items[2] = block;
+    shuffle(a, b, c, d, n);
+    free(block);
+}
+void shuffled_out(int n, struct wide **theirs)
+{
+    struct wide one = {{0}};
+    struct wide *a[8] = {&one}, *c[8] = {&one}, *d[8] = {&one};
+    one.items[2] = malloc(8); /* shuffled_out E */
+    shuffle(a, theirs, c, d, n);
+}
+void shuffled_kept(int n)
+{
+    struct wide one = {{0}}, two = {{0}};
+    struct wide *a[8] = {&one}, *b[8] = {&two}, *c[8] = {&one}, *d[8] = {&two};
+    two.items[7] = malloc(8); /* shuffled_kept E */
+    shuffle(a, b, c, d, n);
+    sink = one.items[0];
+}

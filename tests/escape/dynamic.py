@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""dynamic.py POOLWISE DIRECTORY [jq] [redis] : the verdicts on real programs against what they do when they run.
+"""dynamic.py POOLWISE DIRECTORY [jq] [redis] [--missed] : the verdicts on real programs against what they do when they run.
 
 Fetches the programs' sources (Debian's, into DIRECTORY), builds them without optimisation, analyses them, records
 a run of each, and looks for blocks that outlived the call of which the source analysis says that none can. Needs a
-network and Debian; takes minutes. Status 1 when there is a violation."""
+network and Debian; takes minutes. Status 1 when there is a violation. With --missed: what stands between each site whose
+blocks always died in its call and the proof."""
 import glob
 import json
 import os
@@ -116,13 +117,13 @@ def beside(site, static):
     return False
 
 
-def judge(name, poolwise, folder, files, flags, trace):
+def judge(name, poolwise, folder, files, flags, trace, missed):
     report = run([poolwise, "escape", "--json", *files, "--", *flags], cwd=folder, capture_output=True).stdout
     static = {}
     for site in json.loads(report)["sites"]:
         static.setdefault((os.path.basename(site["file"]), site["line"], site["callee"]), []).append(site)
     handing = sorted({s["callee"] for group in static.values() for s in group if s["allocating_call"] and re.fullmatch(r"\w+", s["callee"])})
-    checked, proven_dead, always_dead, other, bad = 0, 0, 0, 0, []
+    checked, proven_dead, always_dead, other, bad, missing = 0, 0, 0, 0, [], {}
     # Twice: as the sites are seen by themselves, and with each function that hands over a block looked through.
     for wrappers in ([], ["--wrapper", "|".join(handing)]):
         advice = json.loads(run([poolwise, "advise", "--json", *wrappers, trace], capture_output=True).stdout)
@@ -139,6 +140,8 @@ def judge(name, poolwise, folder, files, flags, trace):
             dead = outlived and not later and not site["never_freed"]
             always_dead += bool(dead)
             if verdict["class"] != "does-not-escape":
+                if dead and missed:
+                    missing.setdefault(verdict["file"] + ":" + str(verdict["line"]), verdict)
                 continue
             checked += 1
             proven_dead += bool(dead)
@@ -156,16 +159,21 @@ def judge(name, poolwise, folder, files, flags, trace):
     for site, verdict, later in bad:
         print(f"  {verdict['file']}:{verdict['line']} {verdict['callee']} in {verdict['function']}: {verdict['verdict']}; "
               f"{later} freed later, {site['never_freed']} never, of {site['allocations']}: {' < '.join(re.sub('/[^ ]*/', '', f) for f in site['stack'][:9])}")
+    for place, verdict in sorted(missing.items()):
+        print(f"  not proven: {place} {verdict['callee']} in {verdict['function']}: {verdict['verdict']}")
+        for step in verdict.get("chain", []):
+            print(f"      {'  ' * step['depth']}{step['file']}:{step['line']}: {step['text']}")
     return len(bad)
 
 
 def main():
     poolwise, directory = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
     os.makedirs(directory, exist_ok=True)
-    wanted = sys.argv[3:] or ["jq", "redis"]
+    missed = "--missed" in sys.argv
+    wanted = [name for name in sys.argv[3:] if name != "--missed"] or ["jq", "redis"]
     bad = 0
     for name in wanted:
-        bad += judge(name, poolwise, *{"jq": jq, "redis": redis}[name](poolwise, directory))
+        bad += judge(name, poolwise, *{"jq": jq, "redis": redis}[name](poolwise, directory), missed)
     sys.exit(1 if bad else 0)
 
 

@@ -78,6 +78,11 @@ def main():
                    "int a(void) { char *p = take(1, 3, 8); int r = p[0]; drop(1, p); return r; }\n")
     done = run("escape", "-w", "take:calloc:1", "-f", "drop:1", "own.c")
     check("named allocators", "take(24) does not escape; freed on all paths" in done.stdout, done)
+    write("pool.c", "#include <stdlib.h>\nstruct item { char **slot; };\nstruct item *take(size_t); void give(struct item *);\n"
+                    "static struct item *wrap(void) { return take(8); }\n"
+                    "void a(void) { struct item *i = wrap(); *i->slot = malloc(8); give(i); }\n")
+    done = run("escape", "-w", "take", "-f", "give", "pool.c")
+    check("what a pool hands out may hold pointers already", "malloc(8) escapes" in done.stdout and "wrap(8) does not" in done.stdout, done)
     write("closed.c", "#include <stdlib.h>\nstatic int look(char *p) { return p[0]; }\nint (*table)(char *) = look;\n"
                       "int a(void) { char *p = calloc(1, 8); int r = table(p); free(p); return r; }\n")
     done = run("escape", "closed.c")

@@ -92,6 +92,7 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
         char letter = *at++;
         const char *numbers = at;
         int32_t operand;
+        uint32_t made;
         while (*at && *at != ' ')
             at++;
         while (*at == ' ')
@@ -111,8 +112,9 @@ void apply_effect(struct solve *solve, uint32_t index, const char *effect, const
             /* fall through */
         case 'A':
         case 'C':
-            result_add(solve, index,
-                       (struct ref){object_find(points, OBJECT_HEAP, index, HEAP_RETURNED), 0, 0});
+            made = object_find(points, OBJECT_HEAP, index, HEAP_RETURNED);
+            points->objects.items[made].used_before |= effect != libc_effect(name);
+            result_add(solve, index, (struct ref){made, 0, 0});
             break;
         case 'F':
             free_add(solve, index, first, operand, true, false);
@@ -221,8 +223,11 @@ static uint32_t node_object(struct solve *solve, uint32_t index, const struct su
 {
     struct points *points = &solve->points;
     switch (node->kind) {
-    case OBJECT_HEAP:
-        return object_find(points, OBJECT_HEAP, index, node->group);
+    case OBJECT_HEAP: {
+        uint32_t number = object_find(points, OBJECT_HEAP, index, node->group);
+        points->objects.items[number].used_before |= node->used_before;
+        return number;
+    }
     case OBJECT_INNER:
         return object_find(points, OBJECT_INNER, index, 0);
     case OBJECT_GLOBAL:
@@ -295,6 +300,7 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
     if (summary->may_longjmp)
         jump_add(solve, index);
     struct set *map = arena_alloc(solve->arena, (summary->node_count + 1) * sizeof *map);
+    struct whole *wholes = arena_alloc(solve->arena, (summary->node_count + 1) * sizeof *wholes);
     struct set returned[DEFERRED_MAX] = {{0}};
     for (uint32_t round = 0; round < 2;
          round++) { /* a second time only for what callbacks return */
@@ -360,13 +366,18 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
         const struct summary_edge *edge = &summary->edges[i];
         struct entry by = {.instruction = index, .callee = callee, .edge = i, .size = edge->size};
         const struct set *places = &map[edge->place.object], *values = &map[edge->value.object];
-        for (uint32_t p = 0; p < places->count; p++)
+        if (!wholes[edge->value.object].words && values->count >= 4)
+            wholes[edge->value.object] = points_whole(points, values);
+        for (uint32_t p = 0; p < places->count; p++) {
+            if (points_holds(points, places->items[p].object, &wholes[edge->value.object]))
+                continue;
             for (uint32_t v = 0; v < values->count; v++) {
                 by.value = ref_move(values->items[v], edge->value.offset, edge->value.stride);
                 points_write(points,
                              ref_move(places->items[p], edge->place.offset, edge->place.stride),
                              &by);
             }
+        }
     }
     for (uint32_t i = 0; i < summary->escape_count; i++) {
         const struct summary_escape *escape = &summary->escapes[i];
@@ -447,6 +458,8 @@ static void apply_function(struct solve *solve, uint32_t index, struct symbol *s
         if (!callee)
             continue;
         any = true;
+        if (!direct || operand_of(solve->function, call, call->operand_count - 1) >= 0)
+            program_caller_add(solve->program, callee, solve->function);
         struct set variable = {0};
         const struct set *others = NULL;
         if (callee->variadic) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "escape.h"
+#include "text.h"
 
 struct escape_database {
     struct escape_input *inputs;
@@ -52,21 +53,6 @@ static size_t words_split(char *text, const char ***ret_words)
     return count;
 }
 
-static char *file_read(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    char *text = NULL;
-    size_t size = 0;
-    if (!file)
-        return NULL;
-    if (getdelim(&text, &size, '\0', file) < 0) {
-        free(text);
-        text = NULL;
-    }
-    fclose(file);
-    return text;
-}
-
 static bool is_c(const char *file)
 {
     size_t length = strlen(file);
@@ -108,7 +94,7 @@ static int entry_take(const cJSON *entry, struct escape_input *input)
 int escape_database_open(const char *path, struct escape_database **ret_database, char *ret_message,
                          size_t message_size)
 {
-    char *text = file_read(path);
+    char *text = text_read(path);
     if (!text) {
         snprintf(ret_message, message_size, "%s: %s", path, strerror(errno ? errno : EINVAL));
         return -ENOENT;

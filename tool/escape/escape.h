@@ -74,6 +74,7 @@ struct escape_counts {
     uint64_t lines;
     double compile_s, read_s, solve_s; /* wall clock; compile and read over all jobs */
     size_t peak_bytes;                 /* of the analysis' own memory */
+    size_t coarse, opaque; /* functions too much for fields; for anything to be said of them */
 };
 
 /* 0; -ENOENT: no clang, -EINVAL: an input is no good, -ENOMEM; ret_message says which and why. */

@@ -75,6 +75,15 @@ static const char *object_text(struct solve *solve, uint32_t number)
     return arena_copy(&solve->program->arena, line, strlen(line));
 }
 
+static const struct chain *chain_of(const struct function *callee, bool edge, uint32_t number)
+{
+    const struct summary *summary = callee->summary;
+    if (!summary || summary->too_large ||
+        number >= (edge ? summary->edge_count : summary->escape_count))
+        return NULL;
+    return edge ? &summary->edge_chains[number] : &summary->escape_chains[number];
+}
+
 static void may_add(struct solve *solve, const struct reason *reason, struct chain *chain)
 {
     struct step step = {0};
@@ -124,8 +133,7 @@ void explain_object(struct solve *solve, uint32_t number, const struct reason *m
             break;
         case REASON_CALL:
             step.text = text(solve, "passed to %s", reason->callee->symbol->name);
-            step.callee = reason->callee;
-            step.node = reason->node;
+            step.next = chain_of(reason->callee, false, reason->node);
             break;
         case REASON_INSIDE:
             step.text =
@@ -147,9 +155,7 @@ void explain_entry(struct solve *solve, uint32_t place, const struct entry *entr
     struct step step = {0};
     if (entry->callee) {
         step.text = text(solve, "passed to %s", entry->callee->symbol->name);
-        step.callee = entry->callee;
-        step.edge = true;
-        step.node = entry->edge;
+        step.next = chain_of(entry->callee, true, entry->edge);
     } else {
         step.text = text(solve, "stored in %s", object_text(solve, place));
     }

@@ -12,26 +12,34 @@ struct steps {
     uint32_t count, capacity;
 };
 
-/* Writes a chain out, down through the callees' own. */
-static void steps_add(struct solve *solve, struct steps *steps, const struct chain *chain,
-                      unsigned depth)
+/* A recursion is shown once. */
+static bool is_shown(const struct steps *steps, const struct escape_step *step)
 {
-    while (chain && depth < CHAIN_DEPTH_MAX) {
+    for (uint32_t i = 0; i < steps->count; i++)
+        if (steps->items[i].line == step->line && !strcmp(steps->items[i].text, step->text) &&
+            !strcmp(steps->items[i].file, step->file))
+            return true;
+    return false;
+}
+
+/* Writes a chain out, down through the callees' own. */
+static void steps_add(struct program *program, struct steps *steps, const struct chain *chain)
+{
+    unsigned depth = 0;
+    for (unsigned calls = 0; chain && calls < CHAIN_DEPTH_MAX; calls++) {
         const struct chain *next = NULL;
+        bool again = false;
         for (uint32_t i = 0; i < chain->count && steps->count < STEPS_MAX; i++) {
             const struct step *step = &chain->items[i];
             const struct escape_step shown = {step->file, step->text, step->line, depth};
-            ARENA_PUSH(&solve->program->arena, steps, shown);
-            const struct summary *summary = step->callee ? step->callee->summary : NULL;
-            if (!summary || summary->too_large)
-                continue;
-            if (step->edge && step->node < summary->edge_count)
-                next = &summary->edge_chains[step->node];
-            else if (!step->edge && step->node < summary->escape_count)
-                next = &summary->escape_chains[step->node];
+            next = step->next ? step->next : next;
+            if (!is_shown(steps, &shown))
+                ARENA_PUSH(&program->arena, steps, shown);
+            else
+                again = true;
         }
+        depth += !again;
         chain = next;
-        depth++;
     }
 }
 
@@ -98,12 +106,11 @@ static void freed_judge(struct solve *solve, uint32_t number, struct escape_site
 }
 
 static void class_judge(struct solve *solve, uint32_t number, const uint8_t *seen,
-                        struct escape_site *site)
+                        struct site_draft *draft)
 {
     const struct object *object = &solve->points.objects.items[number];
+    struct escape_site *site = &draft->site;
     struct chain chain = {0};
-    struct steps steps = {0};
-    char why[256];
     if (object->escaped) {
         site->kind = ESCAPE_GLOBAL;
         explain_object(solve, number, NULL, &chain);
@@ -141,25 +148,15 @@ static void class_judge(struct solve *solve, uint32_t number, const uint8_t *see
         }
         site->keepers = keepers;
     }
-    steps_add(solve, &steps, &chain, 0);
-    site->steps = steps.items;
-    site->step_count = steps.count;
-    if (site->kind == ESCAPE_MAY || site->kind == ESCAPE_NOT)
-        return;
-    /* The end of the chain says what keeps it; its beginning is where to look. */
-    const char *last = steps.count ? steps.items[steps.count - 1].text : "kept";
-    if (site->kind == ESCAPE_INSIDE)
-        snprintf(why, sizeof why, "inside a returned block");
-    else
-        snprintf(why, sizeof why, "%s", last);
-    if (site->kind == ESCAPE_GLOBAL && steps.count && strncmp(last, "stored", 6) &&
-        strncmp(last, "kept", 4))
-        snprintf(why, sizeof why, "kept by what %s", last);
-    site->why = keep(solve, why);
+    draft->chain = chain;
 }
 
-void judge_function(struct solve *solve, struct site_list *sites)
+void judge_function(struct solve *solve)
 {
+    struct {
+        struct site_draft *items;
+        uint32_t count, capacity;
+    } drafts = {0};
     const struct function *function = solve->function;
     const uint8_t *seen = solve_seen(solve);
     for (uint32_t i = 0; i < solve->points.objects.count; i++) {
@@ -167,29 +164,56 @@ void judge_function(struct solve *solve, struct site_list *sites)
         if (object->kind != OBJECT_HEAP || object->group == HEAP_INNER)
             continue;
         const struct instruction *call = &function->instructions[object->index];
-        struct escape_site site = {.file = function->unit->files[call->file],
-                                   .line = call->line,
-                                   .column = call->column,
-                                   .function = function->symbol->name,
-                                   .callee = solve_callee_name(solve, call)};
+        struct site_draft draft = {.site = {.file = function->unit->files[call->file],
+                                            .line = call->line,
+                                            .column = call->column,
+                                            .function = function->symbol->name,
+                                            .callee = solve_callee_name(solve, call)}};
+        struct escape_site *site = &draft.site;
         int32_t callee = operand_of(function, call, call->operand_count - 1);
         if (callee < 0 && function->unit->constants[~callee].count) {
             const struct symbol *symbol =
                 function->unit->addresses[function->unit->constants[~callee].first]
                     .symbol->resolved;
-            site.through = symbol->function && !solve_rule(solve->rules, call, symbol->name);
+            site->through = symbol->function && !solve_rule(solve->rules, call, symbol->name);
         }
         struct block_size size = solve_block_size(solve, i);
-        site.has_size = size.kind == SIZE_CONSTANT;
-        site.size = size.bytes;
-        class_judge(solve, i, seen, &site);
-        if (site.kind <= ESCAPE_MAY)
-            freed_judge(solve, i, &site);
+        site->has_size = size.kind == SIZE_CONSTANT;
+        site->size = size.bytes;
+        class_judge(solve, i, seen, &draft);
+        if (site->kind <= ESCAPE_MAY)
+            freed_judge(solve, i, site);
         else
-            site.freed = ESCAPE_FREED_NEVER;
+            site->freed = ESCAPE_FREED_NEVER;
         /* What a callee stores for its caller is a site where it ends, not at each call on the way up. */
-        if (site.through && object->group != HEAP_RETURNED && site.kind > ESCAPE_MAY)
+        if (site->through && object->group != HEAP_RETURNED && site->kind > ESCAPE_MAY)
             continue;
-        ARENA_PUSH(&solve->program->arena, sites, site);
+        ARENA_PUSH(&solve->program->arena, &drafts, draft);
+    }
+    solve->function->drafts = drafts.items;
+    solve->function->draft_count = drafts.count;
+}
+
+void judge_finish(struct program *program, const struct function *function, struct site_list *sites)
+{
+    for (uint32_t i = 0; i < function->draft_count; i++) {
+        struct escape_site site = function->drafts[i].site;
+        struct steps steps = {0};
+        char why[256];
+        steps_add(program, &steps, &function->drafts[i].chain);
+        site.steps = steps.items;
+        site.step_count = steps.count;
+        /* The end of the chain says what keeps it; its beginning is where to look. */
+        const char *last = steps.count ? steps.items[steps.count - 1].text : "kept";
+        if (site.kind == ESCAPE_INSIDE)
+            snprintf(why, sizeof why, "inside a returned block");
+        else if (site.kind == ESCAPE_GLOBAL && steps.count && strncmp(last, "stored", 6) &&
+                 strncmp(last, "kept", 4))
+            snprintf(why, sizeof why, "kept by what %s", last);
+        else
+            snprintf(why, sizeof why, "%s", last);
+        if (site.kind > ESCAPE_MAY)
+            site.why = arena_copy(&program->arena, why, strlen(why));
+        ARENA_PUSH(&program->arena, sites, site);
     }
 }

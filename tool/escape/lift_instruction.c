@@ -47,6 +47,16 @@ static bool is_pointer_difference(struct lift *lift, llvm_value value)
     return length >= 11 && !strncmp(name, "sub.ptr.sub", 11);
 }
 
+/* What a union of a pointer and a double becomes: not a cast, but a piece of memory looked at in two ways. */
+static bool is_from_double(struct lift *lift, llvm_value value)
+{
+    const struct llvm *llvm = lift->llvm;
+    if (llvm->LLVMIsConstant(value) || llvm->LLVMGetInstructionOpcode(value) != LLVM_BIT_CAST)
+        return false;
+    return llvm->LLVMGetTypeKind(llvm->LLVMTypeOf(llvm->LLVMGetOperand(value, 0))) ==
+           LLVM_TYPE_DOUBLE;
+}
+
 /* The field that the callee was loaded from. */
 static const char *hook_of(struct lift *lift, llvm_value callee)
 {
@@ -314,6 +324,18 @@ void lift_instruction(struct lift *lift, llvm_value value, struct instruction *i
         operands_add(lift, value, instruction);
         break;
     }
+    case LLVM_FADD: /* a pointer that a double holds is copied from there, not counted with */
+    case LLVM_FSUB:
+    case LLVM_FMUL:
+    case LLVM_FDIV:
+    case LLVM_FREM:
+    case LLVM_FNEG:
+    case LLVM_FP_TO_UI:
+    case LLVM_FP_TO_SI:
+    case LLVM_UI_TO_FP:
+    case LLVM_SI_TO_FP:
+    case LLVM_FP_TRUNC:
+    case LLVM_FP_EXT:
     case LLVM_FCMP:
     case LLVM_FENCE:
         break;
@@ -326,9 +348,11 @@ void lift_instruction(struct lift *lift, llvm_value value, struct instruction *i
     case LLVM_CALL_BR:
         lift_call(lift, value, instruction);
         break;
+    case LLVM_INT_TO_PTR:
+        instruction->from_number = !is_from_double(lift, llvm->LLVMGetOperand(value, 0));
+        /* fall through */
     case LLVM_BIT_CAST:
     case LLVM_PTR_TO_INT:
-    case LLVM_INT_TO_PTR:
     case LLVM_ADDRSPACE_CAST:
     case LLVM_FREEZE:
         instruction->op = OP_COPY;

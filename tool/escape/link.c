@@ -65,3 +65,19 @@ void program_link(struct program *program)
         }
     }
 }
+
+void program_caller_add(struct program *program, struct function *callee, struct function *caller)
+{
+    /* From the end: while one caller is looked at, it is the one that came last. */
+    for (uint32_t k = callee->caller_count; k-- > 0;)
+        if (callee->callers[k] == caller)
+            return;
+    struct {
+        struct function **items;
+        uint32_t count, capacity;
+    } list = {callee->callers, callee->caller_count, callee->caller_capacity};
+    ARENA_PUSH(&program->arena, &list, caller);
+    callee->callers = list.items;
+    callee->caller_count = list.count;
+    callee->caller_capacity = list.capacity;
+}

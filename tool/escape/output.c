@@ -121,11 +121,11 @@ int escape_json(const struct escape *escape, FILE *stream)
     size_t count = escape_sites(escape, &sites);
     fprintf(stream,
             "{\"poolwise\":\"%s\",\"units\":%zu,\"units_cached\":%zu,\"functions\":%zu,"
-            "\"instructions\":%zu,"
+            "\"instructions\":%zu,\"functions_without_fields\":%zu,\"functions_not_followed\":%zu,"
             "\"compile_s\":%.3f,\"read_s\":%.3f,\"solve_s\":%.3f,\"peak_bytes\":%zu,\"sites\":[",
             POOLWISE_VERSION, counts->units, counts->cached, counts->functions,
-            counts->instructions, counts->compile_s, counts->read_s, counts->solve_s,
-            counts->peak_bytes);
+            counts->instructions, counts->coarse, counts->opaque, counts->compile_s, counts->read_s,
+            counts->solve_s, counts->peak_bytes);
     for (size_t i = 0; i < count; i++) {
         cJSON *object = site_object(&sites[i]);
         char *text = cJSON_PrintUnformatted(object);

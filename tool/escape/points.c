@@ -87,11 +87,42 @@ bool set_add(struct points *points, struct set *set, struct ref ref)
     return true;
 }
 
+bool set_join(struct points *points, struct set *set, const struct set *from)
+{
+    bool grew = false;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < from->count; i++) {
+        struct ref ref = outside_or(points, from->items[i]);
+        /* Both are in order, so most of it is one walk along both. */
+        while (at < set->count && set->items[at].object < ref.object)
+            at++;
+        if (at < set->count && set->items[at].object == ref.object &&
+            (set->items[at].stride == 1 || ref_same(set->items[at], ref)))
+            continue;
+        grew |= set_add(points, set, ref);
+        if (ref.object < from->items[i].object)
+            at = 0;
+    }
+    return grew;
+}
+
+static void changed(struct points *points, uint32_t number)
+{
+    points->changed = true;
+    points->objects.items[number].version = ++points->version;
+}
+
+static void touch(struct points *points, uint32_t number)
+{
+    if (!points->touched.count || points->touched.items[points->touched.count - 1] != number)
+        ARENA_PUSH(points->arena, &points->touched, number);
+}
+
 static uint32_t object_add(struct points *points, struct object object)
 {
     object.first_child = NOBODY;
     ARENA_PUSH(points->arena, &points->objects, object);
-    points->changed = true;
+    changed(points, points->objects.count - 1);
     return points->objects.count - 1;
 }
 
@@ -143,6 +174,7 @@ static uint32_t child_add(struct points *points, uint32_t parent, struct object 
     uint32_t number = object_add(points, child);
     points->objects.items[parent].first_child = number;
     points->objects.items[parent].child_count++;
+    changed(points, parent);
     points->stand_ins++;
     return number;
 }
@@ -155,6 +187,9 @@ uint32_t object_deep(struct points *points, uint32_t parent)
     for (uint32_t at = objects[parent].first_child; at != NOBODY; at = objects[at].next_child)
         if (objects[at].kind == OBJECT_DEEP)
             return at;
+    /* What is reached from a child is reached from its parent as well. */
+    if (objects[parent].kind == OBJECT_CHILD && points->stand_ins >= 4 * STAND_INS)
+        return object_deep(points, objects[parent].parent);
     return child_add(points, parent, (struct object){.kind = OBJECT_DEEP});
 }
 
@@ -162,15 +197,15 @@ uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, ui
                       uint32_t size)
 {
     struct object *objects = points->objects.items;
-    if (objects[parent].kind == OBJECT_DEEP)
-        return parent;
+    if (objects[parent].kind == OBJECT_DEEP || points->coarse)
+        return object_deep(points, parent);
     for (uint32_t at = objects[parent].first_child; at != NOBODY; at = objects[at].next_child) {
         if (objects[at].kind != OBJECT_CHILD || objects[at].offset != offset ||
             objects[at].stride != stride)
             continue;
         if (objects[at].size && (size > objects[at].size || !size)) {
             objects[at].size = size;
-            points->changed = true;
+            changed(points, at);
         }
         return at;
     }
@@ -220,6 +255,7 @@ void points_read(struct points *points, struct ref place, uint32_t size, struct 
     struct object *object = &points->objects.items[place.object];
     if (object->kind == OBJECT_FUNCTION)
         return;
+    touch(points, place.object);
     if (object->kind == OBJECT_GLOBAL && initializer_read(points, object->symbol, place, size, set))
         return;
     if (holds_unknown(object))
@@ -247,7 +283,7 @@ void points_read(struct points *points, struct ref place, uint32_t size, struct 
 struct reach {
     struct points *points;
     struct set *set;
-    bool *seen;
+    bool *seen, *found;
     uint32_t *pending;
     uint32_t count, size;
 };
@@ -262,6 +298,10 @@ static void reach_add(struct reach *reach, uint32_t number)
 
 static void reach_found(struct reach *reach, uint32_t number)
 {
+    if (number < reach->size && reach->found[number])
+        return;
+    if (number < reach->size)
+        reach->found[number] = true;
     set_add(reach->points, reach->set, (struct ref){number, 0, 1});
     reach_add(reach, number);
 }
@@ -279,6 +319,7 @@ void points_reach(struct points *points, const struct set *from, struct set *set
     struct reach reach = {points,
                           set,
                           arena_alloc(points->arena, size + 1),
+                          arena_alloc(points->arena, size + 1),
                           arena_alloc(points->arena, (size + 1) * sizeof(uint32_t)),
                           0,
                           size};
@@ -286,6 +327,7 @@ void points_reach(struct points *points, const struct set *from, struct set *set
         reach_add(&reach, from->items[i].object);
     while (reach.count) {
         uint32_t number = reach.pending[--reach.count];
+        touch(points, number);
         struct object *object = &points->objects.items[number];
         if (object->kind == OBJECT_FUNCTION)
             continue;
@@ -338,10 +380,47 @@ static void collapse(struct object *object)
     object->collapsed = true;
 }
 
+static void whole_mark(struct points *points, struct whole *whole, uint32_t value)
+{
+    if (value / 64 >= whole->words) {
+        uint32_t words = value / 64 + 2;
+        uint64_t *grown = arena_alloc(points->arena, words * sizeof *grown);
+        if (whole->words)
+            memcpy(grown, whole->bits, whole->words * sizeof *grown);
+        whole->bits = grown;
+        whole->words = words;
+    }
+    whole->bits[value / 64] |= UINT64_C(1) << value % 64;
+}
+
+struct whole points_whole(struct points *points, const struct set *set)
+{
+    struct whole whole = {0};
+    for (uint32_t i = set->count; i-- > 0;) {
+        if (set->items[i].stride != 1)
+            return (struct whole){0};
+        whole_mark(points, &whole, set->items[i].object);
+    }
+    return whole;
+}
+
+bool points_holds(struct points *points, uint32_t number, const struct whole *whole)
+{
+    const struct object *object = &points->objects.items[number];
+    if (!whole->words || !object->collapsed || object->escaped)
+        return false;
+    for (uint32_t i = 0; i < whole->words; i++)
+        if (whole->bits[i] & ~(i < object->whole.words ? object->whole.bits[i] : 0))
+            return false;
+    touch(points, number);
+    return true;
+}
+
 void points_write(struct points *points, struct ref place, const struct entry *by)
 {
     struct object *object = &points->objects.items[place.object];
     uint32_t stored = by->value.object;
+    touch(points, place.object);
     if (object->kind == OBJECT_FUNCTION || points->objects.items[stored].kind == OBJECT_FUNCTION) {
         if (object->kind == OBJECT_FUNCTION || object->kind == OBJECT_OUTSIDE ||
             object->kind == OBJECT_GLOBAL)
@@ -365,9 +444,17 @@ void points_write(struct points *points, struct ref place, const struct entry *b
     struct entry entry = *by;
     entry.value = outside_or(points, entry.value);
     stored = entry.value.object;
+    if (points->coarse && object_is_stand_in(object))
+        object->collapsed = true;
     entry.offset = object->collapsed ? 0 : place.offset;
     entry.stride = object->collapsed ? 1 : place.stride;
     entry.size = object->collapsed ? 1 : by->size;
+    uint64_t bit = UINT64_C(1) << stored % 64;
+    if (object->collapsed) {
+        if (entry.value.stride == 1 && stored / 64 < object->whole.words &&
+            object->whole.bits[stored / 64] & bit)
+            return;
+    }
     for (uint32_t i = 0; i < object->contents.count; i++) {
         struct entry *known = &object->contents.items[i];
         if (known->value.object != stored || known->offset != entry.offset ||
@@ -376,12 +463,14 @@ void points_write(struct points *points, struct ref place, const struct entry *b
         struct ref joined = ref_join(known->value, entry.value);
         if (!ref_same(joined, known->value)) {
             known->value = joined;
-            points->changed = true;
+            changed(points, place.object);
         }
+        if (object->collapsed && known->value.stride == 1)
+            whole_mark(points, &object->whole, stored);
         return;
     }
     ARENA_PUSH(points->arena, &object->contents, entry);
-    points->changed = true;
+    changed(points, place.object);
     if (!object->collapsed && object->contents.count > ENTRIES_MAX)
         collapse(object);
 }
@@ -391,6 +480,8 @@ void points_copy(struct points *points, struct ref from, struct ref to, uint32_t
 {
     const struct object *source = &points->objects.items[from.object];
     uint32_t count = source->kind == OBJECT_GLOBAL ? 0 : source->contents.count;
+    touch(points, from.object);
+    touch(points, to.object);
     struct set rest = {0};
     for (uint32_t i = 0; i < count; i++) {
         struct entry entry = points->objects.items[from.object].contents.items[i];
@@ -463,7 +554,7 @@ void points_escape(struct points *points, uint32_t number, struct reason reason)
         if (!object->escaped) {
             object->escaped = true;
             object->reason = reason;
-            points->changed = true;
+            changed(points, number);
         }
         return;
     }
@@ -474,7 +565,8 @@ void points_escape(struct points *points, uint32_t number, struct reason reason)
     bool ours = reason.node == REASON_OURS;
     if (object->may_count < MAYS_MAX - (uint32_t)ours) {
         object->mays[object->may_count++] = reason;
-        object->may = points->changed = true;
+        object->may = true;
+        changed(points, number);
     }
 }
 
@@ -490,8 +582,10 @@ void points_spread(struct points *points)
             struct object *inside = &points->objects.items[entry->value.object];
             if (entry->value.object == i)
                 continue;
-            if (shows && object_is_local(inside) && !inside->exposed)
-                inside->exposed = points->changed = true;
+            if (shows && object_is_local(inside) && !inside->exposed) {
+                inside->exposed = true;
+                changed(points, entry->value.object);
+            }
             if (object->escaped)
                 points_escape(points, entry->value.object,
                               (struct reason){.kind = REASON_INSIDE,

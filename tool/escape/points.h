@@ -73,22 +73,31 @@ struct entry { /* `value` is stored in an object at offset (and stride), size by
     uint32_t edge;
 };
 
+struct whole { /* bits by object */
+    uint64_t *bits;
+    uint32_t words;
+};
+
 enum { MAYS_MAX = 4 };
 
 struct object {
     enum object_kind kind;
-    bool escaped, may, exposed, collapsed;
+    bool escaped, may, exposed, collapsed, marked;
+    bool
+        used_before; /* by an allocator of the program's own, which may leave in it what was there */
     uint8_t depth;
     uint32_t index; /* parameter, instruction index, or deferred call */
     uint32_t group; /* OBJECT_HEAP: enum heap_group */
     uint32_t parent, first_child, next_child, child_count;
-    int32_t offset; /* OBJECT_CHILD: in the parent */
+    uint32_t version; /* of the function's graph when it changed last */
+    int32_t offset;   /* OBJECT_CHILD: in the parent */
     uint32_t stride, size;
     struct symbol *symbol;
     struct {
         struct entry *items;
         uint32_t count, capacity;
     } contents;
+    struct whole whole;           /* collapsed: of which a pointer to anywhere is inside */
     struct reason reason;         /* why escaped */
     struct reason mays[MAYS_MAX]; /* which unknown code may keep it */
     uint32_t may_count;
@@ -101,8 +110,15 @@ struct points {
         struct object *items;
         uint32_t count, capacity;
     } objects;
-    struct set *values; /* by value number */
+    struct set *values;       /* by value number */
+    uint32_t *value_versions; /* likewise */
+    uint32_t version;         /* counts what grew */
+    struct {                  /* the objects that the present instruction looked into */
+        uint32_t *items;
+        uint32_t count, capacity;
+    } touched;
     uint32_t stand_ins; /* children so far */
+    bool coarse;        /* all that is reached through a parameter is one, and has no fields */
     bool changed;       /* something grew in this round */
 };
 
@@ -110,6 +126,7 @@ struct points {
 struct ref ref_join(struct ref a, struct ref b);
 struct ref ref_move(struct ref ref, int64_t offset, uint32_t stride);
 bool set_add(struct points *points, struct set *set, struct ref ref); /* did it grow? */
+bool set_join(struct points *points, struct set *set, const struct set *from);
 
 uint32_t object_outside(struct points *points);
 uint32_t object_symbol(struct points *points, struct symbol *symbol);
@@ -124,6 +141,9 @@ bool object_is_local(const struct object *object); /* memory of this activation:
 /* Adds what is found at `place` to `set`. */
 void points_read(struct points *points, struct ref place, uint32_t size, struct set *set);
 void points_reach(struct points *points, const struct set *from, struct set *set);
+/* Pointers to anywhere in objects: a set of nothing else (otherwise it stays empty), and does an object hold all? */
+struct whole points_whole(struct points *points, const struct set *set);
+bool points_holds(struct points *points, uint32_t object, const struct whole *whole);
 void points_write(struct points *points, struct ref place, const struct entry *entry);
 void points_copy(struct points *points, struct ref from, struct ref to, uint32_t size,
                  const struct entry *by);

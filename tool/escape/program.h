@@ -42,6 +42,7 @@ struct instruction {
     bool noreturn;                    /* OP_CALL */
     bool returns_twice;               /* OP_CALL */
     bool pointer;                     /* its result is a pointer */
+    bool from_number;                 /* OP_COPY: a pointer that is made of a number by a cast */
     bool no_value;                    /* its result carries no pointer: void, or one bit */
     uint32_t operands, operand_count; /* in the function's list */
     int32_t offset;                   /* OP_OFFSET */
@@ -92,8 +93,15 @@ struct function {
     struct summary *summary;
     struct function **callers;
     uint32_t caller_count, caller_capacity;
-    uint32_t order, rounds;
-    bool queued, opaque, uses_longjmp;
+    uint32_t order, component; /* its place among the program's functions; where its cycle begins */
+    uint32_t seen, lowest;     /* while they are put in order */
+    bool ordered;
+    uint32_t rounds;
+    struct site_draft *drafts; /* its sites, as of when it was solved last */
+    uint32_t draft_count;
+    bool queued, uses_longjmp;
+    bool coarse;                       /* too much for fields: see struct points */
+    bool opaque;                       /* too much altogether */
     struct targets *parameter_targets; /* what may be called through each parameter */
 };
 
@@ -159,5 +167,7 @@ static inline bool is_null(const struct function *function, int32_t operand)
     return operand < 0 && function->unit->constants[~operand].is_null;
 }
 
+/* When the callee's summary changes, the caller is to be solved anew. */
+void program_caller_add(struct program *program, struct function *callee, struct function *caller);
 /* Names to definitions, across the units. */
 void program_link(struct program *program);

@@ -25,16 +25,18 @@ struct set *solve_value(struct solve *solve, int32_t operand, struct set *scratc
 
 static bool value_add(struct solve *solve, int32_t value, struct ref ref)
 {
-    bool grew = set_add(&solve->points, &solve->points.values[value], ref);
-    solve->points.changed |= grew;
-    return grew;
+    struct set one = {&ref, 1, 1};
+    return solve_add(solve, value, &one);
 }
 
 bool solve_add(struct solve *solve, int32_t value, const struct set *set)
 {
-    bool grew = false;
-    for (uint32_t i = 0; i < set->count; i++)
-        grew |= value_add(solve, value, set->items[i]);
+    struct points *points = &solve->points;
+    bool grew = set_join(points, &points->values[value], set);
+    if (grew) {
+        points->changed = true;
+        points->value_versions[value] = ++points->version;
+    }
     return grew;
 }
 
@@ -199,25 +201,102 @@ static void step(struct solve *solve, uint32_t index)
     }
 }
 
-/* A pointer that came from nowhere that is known (a number, memory that nobody filled here) may point to
- * anything that has escaped. Null is none: nothing is stored through it. */
+/* Is the memory at all these places this function's own, with nothing in it that it did not put there? */
+static bool is_all_own(const struct solve *solve, const struct set *places)
+{
+    for (uint32_t i = 0; i < places->count; i++) {
+        const struct object *object = &solve->points.objects.items[places->items[i].object];
+        if (!object_is_local(object) || object->escaped || object->may || object->exposed ||
+            object->used_before)
+            return false;
+    }
+    return places->count;
+}
+
+/*
+ * A pointer that came from nowhere that is known may point to anything that has escaped: one that is cast from
+ * a number, or given by code that is not here. Null is none, since nothing is stored through it. Nor is what is
+ * found in memory of one's own where no pointer was put, or what a function that is here returns without one.
+ */
+static bool is_unknown(struct solve *solve, const struct instruction *instruction)
+{
+    const struct function *function = solve->function;
+    struct set scratch;
+    if (instruction->op == OP_VA_ARG)
+        return true;
+    if (instruction->op == OP_LOAD || instruction->op == OP_EXCHANGE)
+        return !is_all_own(solve,
+                           solve_value(solve, operand_of(function, instruction, 0), &scratch));
+    if (instruction->op == OP_COPY) {
+        int32_t from = instruction->from_number ? operand_of(function, instruction, 0) : 0;
+        return instruction->from_number && !is_null(function, from) &&
+               (from < 0 || !solve->points.values[from].count);
+    }
+    if (instruction->op != OP_CALL || solve->waits)
+        return false;
+    int32_t callee = operand_of(function, instruction, instruction->operand_count - 1);
+    if (callee >= 0 || function->unit->constants[~callee].count != 1)
+        return true;
+    const struct symbol *symbol =
+        function->unit->addresses[function->unit->constants[~callee].first].symbol->resolved;
+    return !symbol->function || solve_rule(solve->rules, instruction, symbol->name);
+}
+
 static void unknown_fill(struct solve *solve)
 {
     const struct function *function = solve->function;
     for (uint32_t i = 0; i < function->instruction_count; i++) {
         const struct instruction *instruction = &function->instructions[i];
         int32_t value = (int32_t)(function->parameter_count + i);
-        if (!instruction->pointer || solve->points.values[value].count)
-            continue;
-        if (instruction->op == OP_CALL && solve->waits)
-            continue;
-        if (instruction->op == OP_LOAD || instruction->op == OP_CALL ||
-            instruction->op == OP_EXCHANGE || instruction->op == OP_VA_ARG ||
-            (instruction->op == OP_COPY &&
-             !is_null(function, operand_of(function, instruction, 0)) &&
-             (operand_of(function, instruction, 0) < 0 ||
-              !solve->points.values[operand_of(function, instruction, 0)].count)))
+        if (instruction->pointer && !solve->points.values[value].count &&
+            is_unknown(solve, instruction))
             value_add(solve, value, (struct ref){object_outside(&solve->points), 0, 1});
+    }
+}
+
+/* When an instruction was followed, and what it then looked into. */
+struct look {
+    uint32_t version;
+    bool any;
+    struct {
+        uint32_t *items;
+        uint32_t count, capacity;
+    } touched;
+};
+
+/* Has anything changed since that it depends on? */
+static bool is_stale(const struct solve *solve, uint32_t index, const struct look *look)
+{
+    const struct points *points = &solve->points;
+    const struct instruction *instruction = &solve->function->instructions[index];
+    if (!look->any)
+        return true;
+    for (uint32_t i = 0; i < instruction->operand_count; i += instruction->op == OP_PHI ? 2 : 1) {
+        int32_t operand = operand_of(solve->function, instruction, i);
+        if (operand >= 0 && points->value_versions[operand] > look->version)
+            return true;
+    }
+    for (uint32_t i = 0; i < look->touched.count; i++)
+        if (points->objects.items[look->touched.items[i]].version > look->version)
+            return true;
+    return false;
+}
+
+static void look(struct solve *solve, uint32_t index, struct look *look)
+{
+    struct points *points = &solve->points;
+    look->version = points->version;
+    look->any = true;
+    points->touched.count = 0;
+    step(solve, index);
+    look->touched.count = 0;
+    for (uint32_t i = 0; i < points->touched.count; i++)
+        points->objects.items[points->touched.items[i]].marked = false;
+    for (uint32_t i = 0; i < points->touched.count; i++) {
+        struct object *object = &points->objects.items[points->touched.items[i]];
+        if (!object->marked)
+            ARENA_PUSH(solve->arena, &look->touched, points->touched.items[i]);
+        object->marked = true;
     }
 }
 
@@ -227,8 +306,11 @@ void solve_function(struct solve *solve)
     struct points *points = &solve->points;
     points->arena = solve->arena;
     points->function = function;
+    points->coarse = function->coarse;
     points->values =
         arena_alloc(solve->arena, (function->value_count + 1) * sizeof *points->values);
+    points->value_versions =
+        arena_alloc(solve->arena, (function->value_count + 1) * sizeof *points->value_versions);
     solve->jumps = arena_alloc(solve->arena, function->instruction_count + 1);
     object_outside(points);
     for (uint32_t i = 0; i < function->parameter_count; i++) {
@@ -242,32 +324,18 @@ void solve_function(struct solve *solve)
             value_add(solve, (int32_t)i,
                       (struct ref){object_find(points, OBJECT_PARAMETER, i, 0), 0, 0});
     }
-    uint32_t *stamps =
-                 arena_alloc(solve->arena, (function->instruction_count + 1) * sizeof *stamps),
-             version = 1;
-    bool filled = false;
+    struct look *looks =
+        arena_alloc(solve->arena, (function->instruction_count + 1) * sizeof *looks);
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
-        /* An instruction is looked at again only when something, anywhere, has changed since it was. */
-        bool any = false;
-        for (uint32_t i = 0; i < function->instruction_count; i++) {
-            if (function->instructions[i].op == OP_NONE || stamps[i] == version)
-                continue;
-            points->changed = false;
-            step(solve, i);
-            any |= points->changed;
-            stamps[i] = points->changed ? version++ : version;
-        }
         points->changed = false;
+        for (uint32_t i = 0; i < function->instruction_count; i++)
+            if (function->instructions[i].op != OP_NONE && is_stale(solve, i, &looks[i]))
+                look(solve, i, &looks[i]);
         points_spread(points);
-        version += points->changed;
-        if (points->changed || any)
+        if (points->changed)
             continue;
-        if (filled)
-            return;
         unknown_fill(solve);
-        version += points->changed;
-        filled = !points->changed;
-        if (filled)
+        if (!points->changed)
             return;
     }
     /* Not seen to happen; should it, nothing is claimed about what this function touches. */

@@ -29,6 +29,7 @@ struct summary_node {
     uint32_t index, group, parent; /* parent: a node */
     int32_t offset;
     uint32_t stride, size;
+    uint32_t used_before; /* see struct object */
     struct symbol *symbol;
 };
 
@@ -37,13 +38,13 @@ struct summary_edge { /* at `place` (object: a node) is stored `value` (likewise
     uint32_t size;
 };
 
+struct chain;
 struct step { /* of a chain of reasons */
     const char *file;
     uint32_t line;
     const char *text;
-    struct function *callee; /* goes on there, */
-    bool edge;               /* at this edge or node of its summary */
-    uint32_t node;
+    const struct chain
+        *next; /* goes on there: in a callee, as it was known then, so that it ends */
 };
 
 struct chain {
@@ -125,7 +126,7 @@ struct solve {
 
 void solve_function(struct solve *solve);
 /* Into the program's arena. */
-struct summary *summary_make(struct solve *solve, struct arena *arena, bool explain);
+struct summary *summary_make(struct solve *solve, struct arena *arena);
 
 /* Shared by solve*.c. */
 struct set *solve_value(struct solve *solve, int32_t operand, struct set *scratch);

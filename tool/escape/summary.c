@@ -91,6 +91,7 @@ static uint32_t node_of(struct making *making, uint32_t number)
         break;
     case OBJECT_HEAP:
         node.group = heap_group(making, number);
+        node.used_before = object->used_before;
         break;
     case OBJECT_PARAMETER:
     case OBJECT_RESULT:
@@ -134,7 +135,7 @@ static bool is_itself(const struct making *making, uint32_t place, const struct 
            !entry->value.offset && !entry->value.stride;
 }
 
-static void edges_make(struct making *making, uint32_t number, bool explain)
+static void edges_make(struct making *making, uint32_t number)
 {
     const struct object *object = &making->solve->points.objects.items[number];
     for (uint32_t k = 0; k < object->contents.count; k++) {
@@ -154,13 +155,12 @@ static void edges_make(struct making *making, uint32_t number, bool explain)
             return;
         ARENA_PUSH(making->arena, &making->edges, edge);
         struct chain chain = {0};
-        if (explain)
-            explain_entry(making->solve, number, entry, &chain);
+        explain_entry(making->solve, number, entry, &chain);
         ARENA_PUSH(making->arena, &making->edge_chains, chain);
     }
 }
 
-static void escapes_make(struct making *making, uint32_t number, bool explain)
+static void escapes_make(struct making *making, uint32_t number)
 {
     const struct object *object = &making->solve->points.objects.items[number];
     struct summary_escape escape = {.certain = object->escaped};
@@ -178,8 +178,7 @@ static void escapes_make(struct making *making, uint32_t number, bool explain)
             return;
     ARENA_PUSH(making->arena, &making->escapes, escape);
     struct chain chain = {0};
-    if (explain)
-        explain_object(making->solve, number, NULL, &chain);
+    explain_object(making->solve, number, NULL, &chain);
     ARENA_PUSH(making->arena, &making->escape_chains, chain);
 }
 
@@ -274,7 +273,7 @@ static uint64_t summary_hash(const struct summary *summary)
     return hash * 4 + (uint64_t)summary->may_longjmp * 2 + summary->too_large;
 }
 
-struct summary *summary_make(struct solve *solve, struct arena *arena, bool explain)
+struct summary *summary_make(struct solve *solve, struct arena *arena)
 {
     struct summary *summary = arena_alloc(arena, sizeof *summary);
     struct points *points = &solve->points;
@@ -292,8 +291,8 @@ struct summary *summary_make(struct solve *solve, struct arena *arena, bool expl
         const struct object *object = &points->objects.items[i];
         if (object->kind <= OBJECT_GLOBAL || (!making.seen[i] && !object->exposed))
             continue;
-        edges_make(&making, i, explain);
-        escapes_make(&making, i, explain);
+        edges_make(&making, i);
+        escapes_make(&making, i);
     }
     frees_make(&making);
     for (uint32_t i = 0; i < solve->results.count; i++) {
