@@ -193,6 +193,12 @@ uint32_t object_deep(struct points *points, uint32_t parent)
     return child_add(points, parent, (struct object){.kind = OBJECT_DEEP});
 }
 
+/* More than one pointer, as what memcpy takes: kept apart from the field at its start. */
+static bool is_bulk(uint32_t size)
+{
+    return !size || size > 8;
+}
+
 uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, uint32_t stride,
                       uint32_t size)
 {
@@ -201,7 +207,7 @@ uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, ui
         return object_deep(points, parent);
     for (uint32_t at = objects[parent].first_child; at != NOBODY; at = objects[at].next_child) {
         if (objects[at].kind != OBJECT_CHILD || objects[at].offset != offset ||
-            objects[at].stride != stride)
+            objects[at].stride != stride || is_bulk(objects[at].size) != is_bulk(size))
             continue;
         if (objects[at].size && (size > objects[at].size || !size)) {
             objects[at].size = size;
@@ -217,15 +223,15 @@ uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, ui
         (struct object){.kind = OBJECT_CHILD, .offset = offset, .stride = stride, .size = size});
 }
 
-/* May bytes [a, a + a_size), repeated by its stride, meet those of b? Size 0: unknown. */
+/* May bytes [a, a + a_size), repeated by its stride, meet those of b? Size 0: unknown, but none before the start. */
 static bool overlap(int64_t a, uint32_t a_stride, uint32_t a_size, int64_t b, uint32_t b_stride,
                     uint32_t b_size)
 {
     uint32_t step = gcd(a_stride, b_stride);
+    if (!step)
+        return (!b_size || a < b + b_size) && (!a_size || b < a + a_size);
     if (!a_size || !b_size)
         return true;
-    if (!step)
-        return a < b + b_size && b < a + a_size;
     int64_t apart = (((b - a) % step) + step) % step;
     return apart < a_size || step - apart < b_size;
 }
@@ -521,9 +527,9 @@ void points_copy(struct points *points, struct ref from, struct ref to, uint32_t
     else if (source->kind == OBJECT_DEEP)
         set_add(points, &rest, (struct ref){from.object, 0, 1});
     else if (object_is_stand_in(source) || source->exposed) {
-        struct ref at = size == 8 ? from : (struct ref){from.object, 0, 1};
-        set_add(points, &rest,
-                (struct ref){object_child(points, from.object, at.offset, at.stride, size), 0, 0});
+        set_add(
+            points, &rest,
+            (struct ref){object_child(points, from.object, from.offset, from.stride, size), 0, 0});
     }
     for (uint32_t i = 0; i < rest.count; i++) {
         struct entry entry = *by;
