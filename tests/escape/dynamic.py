@@ -123,7 +123,7 @@ def judge(name, poolwise, folder, files, flags, trace, missed):
     for site in json.loads(report)["sites"]:
         static.setdefault((os.path.basename(site["file"]), site["line"], site["callee"]), []).append(site)
     handing = sorted({s["callee"] for group in static.values() for s in group if s["allocating_call"] and re.fullmatch(r"\w+", s["callee"])})
-    checked, proven_dead, always_dead, other, bad, missing = 0, 0, 0, 0, [], {}
+    checked, other, bad, lives = 0, 0, [], {}
     # Twice: as the sites are seen by themselves, and with each function that hands over a block looked through.
     for wrappers in ([], ["--wrapper", "|".join(handing)]):
         advice = json.loads(run([poolwise, "advise", "--json", *wrappers, trace], capture_output=True).stdout)
@@ -138,30 +138,33 @@ def judge(name, poolwise, folder, files, flags, trace, missed):
             verdict, outlived = here[0], site["outlived"]
             later = sum(outlived[1:]) + (site["frees"] * (site["freed_by_other_thread"] or 0) > 0.5)
             dead = outlived and not later and not site["never_freed"]
-            always_dead += bool(dead)
+            besides = verdict["allocating_call"] and beside(site, static)
+            if not besides and (outlived or site["never_freed"]):
+                lives.setdefault((verdict["file"], verdict["line"], verdict["callee"]), (verdict, []))[1].append(bool(dead))
             if verdict["class"] != "does-not-escape":
-                if dead and missed:
-                    missing.setdefault(verdict["file"] + ":" + str(verdict["line"]), verdict)
                 continue
             checked += 1
-            proven_dead += bool(dead)
             certain = verdict["freed"] in ("all-paths", "each-iteration")
             if later or (certain and site["never_freed"]):
-                if verdict["allocating_call"] and beside(site, static):
+                if besides:
                     other += 1
                     print(f"  {verdict['file']}:{verdict['line']} {verdict['callee']}: blocks beside the one handed over live on, "
                           f"as {' < '.join(f.split()[0] for f in site['stack'][:6])}")
                 else:
                     bad.append((site, verdict, later))
+    died = [verdict for verdict, dead in lives.values() if all(dead)]
+    proven = [verdict for verdict in died if verdict["class"] == "does-not-escape"]
     print(f"{name}: {checked} sites that ran are said not to escape, {len(bad)} of them outlived their call "
-          f"(and {other} made blocks for others besides); "
-          f"of {always_dead} whose blocks always died in it, {proven_dead} are proven")
+          f"(and {other} made blocks for others besides); of {len(died)} places whose blocks always died in their call, "
+          f"{len(proven)} are proven ({100 * len(proven) // max(1, len(died))} %)")
     for site, verdict, later in bad:
         print(f"  {verdict['file']}:{verdict['line']} {verdict['callee']} in {verdict['function']}: {verdict['verdict']}; "
               f"{later} freed later, {site['never_freed']} never, of {site['allocations']}: {' < '.join(re.sub('/[^ ]*/', '', f) for f in site['stack'][:9])}")
-    for place, verdict in sorted(missing.items()):
-        print(f"  not proven: {place} {verdict['callee']} in {verdict['function']}: {verdict['verdict']}")
-        for step in verdict.get("chain", []):
+    for verdict in died if missed else []:
+        if verdict["class"] == "does-not-escape":
+            continue
+        print(f"  not proven: {verdict['file']}:{verdict['line']} {verdict['callee']} in {verdict['function']}: {verdict['verdict']}")
+        for step in verdict["chain"]:
             print(f"      {'  ' * step['depth']}{step['file']}:{step['line']}: {step['text']}")
     return len(bad)
 
