@@ -52,17 +52,17 @@ static const struct known known[] = {
     {"expf", ""}, {"explicit_bzero", ""}, {"expm1", ""}, {"fabs", ""}, {"fabsf", ""},
     {"faccessat", ""}, {"fallocate", ""}, {"fchdir", ""}, {"fchmod", ""}, {"fchmodat", ""},
     {"fchown", ""}, {"fclose", ""}, {"fcntl", ""}, {"fcntl64", ""}, {"fdatasync", ""}, {"fdim", ""},
-    {"fdopen", "u"}, {"fdopendir", "u"}, {"feclearexcept", ""}, {"fegetround", ""}, {"feof", ""},
+    {"fdopen", "h"}, {"fdopendir", "h"}, {"feclearexcept", ""}, {"fegetround", ""}, {"feof", ""},
     {"feof_unlocked", ""}, {"feraiseexcept", ""}, {"ferror", ""}, {"ferror_unlocked", ""},
     {"fesetround", ""}, {"fetestexcept", ""}, {"fflush", ""}, {"fflush_unlocked", ""}, {"ffs", ""},
     {"ffsl", ""}, {"ffsll", ""}, {"fgetc", ""}, {"fgetc_unlocked", ""}, {"fgetpos", ""},
     {"fgets", "r0"}, {"fgets_unlocked", "r0"}, {"fgetwc", ""}, {"fgetxattr", ""}, {"fileno", ""},
     {"finite", ""}, {"flock", ""}, {"flockfile", ""}, {"floor", ""}, {"floorf", ""}, {"fma", ""},
-    {"fmax", ""}, {"fmin", ""}, {"fmod", ""}, {"fmodf", ""}, {"fnmatch", ""}, {"fopen", "u"},
+    {"fmax", ""}, {"fmin", ""}, {"fmod", ""}, {"fmodf", ""}, {"fnmatch", ""}, {"fopen", "h"},
     {"fopen64", "u"}, {"fork", ""}, {"fpathconf", ""}, {"fprintf", ""}, {"fputc", ""},
     {"fputc_unlocked", ""}, {"fputs", ""}, {"fputs_unlocked", ""}, {"fputwc", ""}, {"fputws", ""},
     {"fread", "U0"}, {"fread_unlocked", "U0"}, {"free", "F0"}, {"freeaddrinfo", ""}, {"freelocale", ""},
-    {"freopen", "u"}, {"frexp", ""}, {"frexpf", ""}, {"frexpl", ""}, {"fscanf", ""}, {"fseek", ""},
+    {"freopen", "h"}, {"frexp", ""}, {"frexpf", ""}, {"frexpl", ""}, {"fscanf", ""}, {"fseek", ""},
     {"fseeko", ""}, {"fsetpos", ""}, {"fstat", ""}, {"fstat64", ""}, {"fstatat", ""},
     {"fstatfs", ""}, {"fstatvfs", ""}, {"fsync", ""}, {"ftell", ""}, {"ftello", ""}, {"ftok", ""},
     {"ftruncate", ""}, {"ftruncate64", ""}, {"ftrylockfile", ""}, {"funlockfile", ""},
@@ -81,7 +81,7 @@ static const struct known known[] = {
     {"getsockname", ""}, {"getsockopt", ""}, {"gettext", "u"}, {"gettimeofday", ""}, {"getuid", ""},
     {"getusershell", "u"}, {"getwd", "r0 u"}, {"getxattr", ""}, {"globfree", ""}, {"gmtime", "u"},
     {"gmtime_r", "r1"}, {"gnu_get_libc_version", ""}, {"hstrerror", "u"}, {"htonl", ""},
-    {"htons", ""}, {"hypot", ""}, {"iconv", ""}, {"iconv_close", ""}, {"iconv_open", "u"},
+    {"htons", ""}, {"hypot", ""}, {"iconv", ""}, {"iconv_close", ""}, {"iconv_open", "h"},
     {"if_nametoindex", ""}, {"ilogb", ""}, {"index", "r0"}, {"inet_addr", ""}, {"inet_aton", ""},
     {"inet_ntoa", "u"}, {"inet_ntop", "r2"}, {"inet_pton", ""}, {"initgroups", ""},
     {"inotify_add_watch", ""}, {"inotify_init", ""}, {"inotify_rm_watch", ""},
@@ -105,11 +105,11 @@ static const struct known known[] = {
     {"mkstemp64", ""}, {"mkstemps", ""}, {"mktemp", "r0"}, {"mktime", ""}, {"mlock", ""},
     {"mmap", "u"}, {"mmap64", "u"}, {"modf", ""}, {"modff", ""}, {"mprotect", ""}, {"mremap", "u"},
     {"msync", ""}, {"munlock", ""}, {"munmap", ""}, {"nan", ""}, {"nanosleep", ""},
-    {"nearbyint", ""}, {"newlocale", "u"}, {"nextafter", ""}, {"ngettext", "u"}, {"nice", ""},
+    {"nearbyint", ""}, {"newlocale", "h"}, {"nextafter", ""}, {"ngettext", "u"}, {"nice", ""},
     {"nl_langinfo", "u"}, {"nrand48", ""}, {"ntohl", ""}, {"ntohs", ""}, {"on_exit", "k1"},
-    {"open", ""}, {"open64", ""}, {"openat", ""}, {"openat64", ""}, {"opendir", "u"},
+    {"open", ""}, {"open64", ""}, {"openat", ""}, {"openat64", ""}, {"opendir", "h"},
     {"pathconf", ""}, {"pclose", ""}, {"perror", ""}, {"pipe", ""}, {"pipe2", ""}, {"poll", ""},
-    {"popen", "u"}, {"posix_fadvise", ""}, {"posix_fallocate", ""}, {"posix_memalign", "O0"},
+    {"popen", "h"}, {"posix_fadvise", ""}, {"posix_fallocate", ""}, {"posix_memalign", "O0"},
     {"pow", ""}, {"powf", ""}, {"ppoll", ""}, {"prctl", ""}, {"pread", "U1"}, {"pread64", "U1"},
     {"preadv", "U1"}, {"printf", ""}, {"pselect", ""}, {"pthread_attr_destroy", ""},
     {"pthread_attr_init", ""}, {"pthread_attr_setdetachstate", ""}, {"pthread_attr_setstack", "k1"},
@@ -140,7 +140,7 @@ static const struct known known[] = {
     {"sendfile", ""}, {"sendfile64", ""}, {"sendmsg", "K1"}, {"sendto", "K1"}, {"setbuf", "k1"},
     {"setbuffer", "k1"}, {"setegid", ""}, {"setenv", ""}, {"seteuid", ""}, {"setgid", ""},
     {"setgrent", ""}, {"setgroups", ""}, {"sethostname", ""}, {"setitimer", ""}, {"setjmp", ""},
-    {"setlinebuf", ""}, {"setlocale", "u"}, {"setlogmask", ""}, {"setmntent", "u"}, {"setpgid", ""},
+    {"setlinebuf", ""}, {"setlocale", "u"}, {"setlogmask", ""}, {"setmntent", "h"}, {"setpgid", ""},
     {"setpriority", ""}, {"setpwent", ""}, {"setrlimit", ""}, {"setsid", ""}, {"setsockopt", ""},
     {"setstate", ""}, {"settimeofday", ""}, {"setuid", ""}, {"setvbuf", "k1"}, {"shmat", "u"},
     {"shutdown", ""}, {"sigaddset", ""}, {"sigdelset", ""}, {"sigemptyset", ""}, {"sigfillset", ""},
@@ -165,7 +165,7 @@ static const struct known known[] = {
     {"tcgetattr", ""}, {"tcsetattr", ""}, {"telldir", ""}, {"tempnam", "A"}, {"textdomain", "u"},
     {"tgamma", ""}, {"tgetstr", "u"}, {"tgoto", "u"}, {"thrd_create", "k2"}, {"time", ""},
     {"timegm", ""}, {"timerfd_create", ""}, {"timerfd_settime", ""}, {"times", ""},
-    {"tmpfile", "u"}, {"tmpfile64", "u"}, {"tmpnam", "u"}, {"toascii", ""}, {"tolower", ""},
+    {"tmpfile", "h"}, {"tmpfile64", "h"}, {"tmpnam", "u"}, {"toascii", ""}, {"tolower", ""},
     {"toupper", ""}, {"towlower", ""}, {"towupper", ""}, {"trunc", ""}, {"truncate", ""},
     {"truncate64", ""}, {"truncf", ""}, {"tss_get", "u"}, {"tss_set", "k1"}, {"ttyname", "u"},
     {"ttyname_r", ""}, {"tzset", ""}, {"umask", ""}, {"uname", ""}, {"ungetc", ""}, {"unlink", ""},
@@ -248,4 +248,9 @@ int libc_option_effect(const char *text, char *ret_effect, size_t size)
         return 0;
     }
     return -1;
+}
+
+bool libc_is_handle(const char *name)
+{
+    return !strcmp(name, "stdin") || !strcmp(name, "stdout") || !strcmp(name, "stderr");
 }

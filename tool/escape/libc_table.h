@@ -15,7 +15,8 @@
  *   k n    keeps n for good                                      s p n stores n where p points
  *   c p n  copies what n points to, to where p points            x f n.. calls f with each n and what is in it
  *   K n    keeps what n points to holds (writes it out)          U n     what n points to holds unknown pointers
- *   J      jumps to where setjmp returned
+ *   J      jumps to where setjmp returned                        h     returns a handle of the library's: a
+ *                                                                      program stores nothing through it
  *
  * An empty one does nothing that matters: its arguments are not kept, and its result is no pointer.
  */
@@ -29,6 +30,9 @@ struct libc_user {                 /* of the command line; NULL-terminated lists
 
 /* NULL when nothing is known of it. */
 const char *libc_effect(const char *name);
+
+/* Variables that hold handles: stdin and its like. */
+bool libc_is_handle(const char *name);
 
 /* The effect that an option's value stands for: "malloc:1", "free", ... 0 or -1 when it is none. */
 int libc_option_effect(const char *text, char *ret_effect, size_t size);

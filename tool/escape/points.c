@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "points.h"
+#include "libc_table.h"
 
 #include <string.h>
 
@@ -161,6 +162,12 @@ bool object_is_stand_in(const struct object *object)
     return object->kind >= OBJECT_PARAMETER;
 }
 
+bool object_is_handle(const struct object *object)
+{
+    return object->kind == OBJECT_GLOBAL && !object->symbol->has_initializer &&
+           libc_is_handle(object->symbol->name);
+}
+
 bool object_is_local(const struct object *object)
 {
     return object->kind >= OBJECT_STACK && object->kind <= OBJECT_ARGUMENTS;
@@ -262,7 +269,8 @@ void points_read(struct points *points, struct ref place, uint32_t size, struct 
     if (object->kind == OBJECT_FUNCTION)
         return;
     touch(points, place.object);
-    if (object->kind == OBJECT_GLOBAL && initializer_read(points, object->symbol, place, size, set))
+    if (object->kind == OBJECT_GLOBAL &&
+        (initializer_read(points, object->symbol, place, size, set) || object_is_handle(object)))
         return;
     if (holds_unknown(object))
         set_add(points, set, (struct ref){object_outside(points), 0, 1});

@@ -136,6 +136,7 @@ uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, ui
                       uint32_t size);
 uint32_t object_deep(struct points *points, uint32_t parent);
 bool object_is_stand_in(const struct object *object);
+bool object_is_handle(const struct object *object); /* one of libc's variables for them */
 bool object_is_local(const struct object *object); /* memory of this activation: stack, heap, ... */
 
 /* Adds what is found at `place` to `set`. */

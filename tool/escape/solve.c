@@ -206,6 +206,8 @@ static bool is_all_own(const struct solve *solve, const struct set *places)
 {
     for (uint32_t i = 0; i < places->count; i++) {
         const struct object *object = &solve->points.objects.items[places->items[i].object];
+        if (object_is_handle(object))
+            continue;
         if (!object_is_local(object) || object->escaped || object->may || object->exposed ||
             object->used_before)
             return false;
@@ -239,7 +241,10 @@ static bool is_unknown(struct solve *solve, const struct instruction *instructio
         return true;
     const struct symbol *symbol =
         function->unit->addresses[function->unit->constants[~callee].first].symbol->resolved;
-    return !symbol->function || solve_rule(solve->rules, instruction, symbol->name);
+    const char *effect = libc_effect(symbol->name);
+    if (solve_rule(solve->rules, instruction, symbol->name))
+        return true;
+    return !symbol->function && !(effect && effect[0] == 'h');
 }
 
 static void unknown_fill(struct solve *solve)
