@@ -128,11 +128,18 @@ void solve_function(struct solve *solve);
 /* Into the program's arena. */
 struct summary *summary_make(struct solve *solve, struct arena *arena);
 
-/* Shared by solve*.c. */
+/* Shared by the files that solve. */
+static inline int32_t result_value(const struct solve *solve, uint32_t index)
+{
+    return (int32_t)(solve->function->parameter_count + index);
+}
+
 struct set *solve_value(struct solve *solve, int32_t operand, struct set *scratch);
 bool solve_add(struct solve *solve, int32_t value, const struct set *set);
 void solve_store(struct solve *solve, const struct set *to, const struct set *values, uint32_t size,
                  struct entry by);
+void solve_jumps(struct solve *solve,
+                 uint32_t index); /* the call may leave for where setjmp returned */
 void solve_call(struct solve *solve, uint32_t index);
 const char *solve_rule(const struct rules *rules, const struct instruction *call,
                        const char *callee);
