@@ -22,6 +22,15 @@ JQ_PROGRAM = ('[.[] | {a: (.name | ascii_upcase | split("A") | join("-")), b: (.
               '| group_by(.e) | map(length) | tojson | fromjson | @json "x \\(.)"')
 
 
+REDIS_FLAGS = ["-std=gnu11"] + [f"-I../deps/{d}" for d in ("hiredis", "linenoise", "lua/src", "hdr_histogram")]
+
+
+def redis_files(folder):
+    skip = ("redis-cli", "redis-benchmark", "redis-check", "mkrelease", "siphash_test", "cli_")
+    files = sorted(os.path.basename(f) for f in glob.glob(folder + "/*.c") if not any(s in f for s in skip))
+    return files + ["../deps/hdr_histogram/hdr_histogram.c", "../deps/hiredis/sds.c"]
+
+
 def run(command, **more):
     return subprocess.run(command, check=True, text=True, **more)
 
@@ -72,10 +81,6 @@ def redis(poolwise, directory):
     if not os.path.exists(folder + "/redis-server"):
         run(["make", "-j2", "MALLOC=libc", "OPTIMIZATION=-O0", "CFLAGS=-w -g", "redis-server"], cwd=folder,
             stdout=subprocess.DEVNULL)
-    skip = ("redis-cli", "redis-benchmark", "redis-check", "mkrelease", "siphash_test", "cli_")
-    files = sorted(os.path.basename(f) for f in glob.glob(folder + "/*.c") if not any(s in f for s in skip))
-    files += ["../deps/hdr_histogram/hdr_histogram.c", "../deps/hiredis/sds.c"]
-    flags = ["-std=gnu11"] + [f"-I../deps/{d}" for d in ("hiredis", "linenoise", "lua/src", "hdr_histogram")]
     trace, socket = f"{directory}/redis.trace", f"{directory}/redis.socket"
     server = subprocess.Popen([poolwise, "record", "-o", trace, "--", folder + "/redis-server", "--port", "0", "--unixsocket",
                                socket, "--save", "", "--dir", directory], stdout=subprocess.DEVNULL)
@@ -97,7 +102,7 @@ def redis(poolwise, directory):
         subprocess.run(["redis-cli", "-s", socket, *command.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     subprocess.run(["redis-cli", "-s", socket, "SHUTDOWN", "NOSAVE"], stdout=subprocess.DEVNULL, check=False)
     server.wait(120)
-    return folder, files, flags, trace
+    return folder, redis_files(folder), REDIS_FLAGS, trace
 
 
 def beside(site, static):
@@ -180,4 +185,5 @@ def main():
     sys.exit(1 if bad else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
