@@ -47,8 +47,9 @@ test: deps-test
 	@$(MAKE) --no-print-directory compile
 	$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs
 
-# In this order: the last one ends with the budgets.
+# In this order: the last one ends with the budgets. Some ten minutes on two CPUs.
 bench: bench-record bench-server bench-pool
+bench: RECORD_ROUNDS ?= 3
 
 bench-pool: deps-bench
 	@$(MAKE) --no-print-directory compile-bench
@@ -74,7 +75,7 @@ test-escape-cases: deps-test
 
 bench-record: deps-bench
 	@$(MAKE) --no-print-directory compile
-	python3 bench/record.py --build $(BUILD)
+	python3 bench/record.py --build $(BUILD) $(if $(RECORD_ROUNDS),--rounds $(RECORD_ROUNDS))
 
 install: all
 	@$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)

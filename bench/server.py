@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What pools do to a real server: examples/server in its three builds, each endpoint driven by wrk over the
 loopback in short runs whose order alternates. Requests a second and CPU time per request, as ratios to the
-build without pools of the same round, the time spent in the endpoint alone, and peak memory. A server of one thread runs
+build without pools of the same round, the CPU time of the endpoint alone, and peak memory. A server of one thread runs
 on one CPU, wrk on another."""
 import argparse
 import json
@@ -38,7 +38,7 @@ def run(binary, endpoint, seconds, cpus):
         raise RuntimeError(f"{binary} {endpoint}: {driven}")
     requests = int(re.search(r"(\d+) requests in", driven).group(1))
     return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", driven).group(1)),
-            "cpu_us": said["cpu_s"] * 1e6 / requests, "own_us": said["endpoint_s"] * 1e6 / requests,
+            "cpu_us": said["cpu_s"] * 1e6 / requests, "own_us": said["endpoint_us"],
             "peak_kib": said["peak_kib"]}
 
 

@@ -3,8 +3,8 @@
  * Keeping a large item only while it is being used: one that is larger than ADAPTIVE_FREE_BYTES
  * gets a strike at each put after which less than a quarter of it was used. The fourth in a row ends
  * it; a good use clears them. So at worst a twentieth of what a pool keeps is being used: a quarter
- * once, then nothing four times. A pool of buffers knows which sizes come regularly, and is patient
- * with these: letting them go costs a new block of that size time after time.
+ * once, then nothing four times. Where a pool knows which sizes are used regularly, it is patient with
+ * these: letting them go costs a new block of that size time after time.
  *
  * Buffers carry their strikes with them. Items of other pools have no room for any: theirs stand in
  * a table beside the pool, by address.

@@ -67,7 +67,8 @@ typedef struct pwise_pool pwise_pool;
 
 /* Keep a large item only while it is being used; wants size_of. An item of more than 4 KiB gets a
  * strike at each put after which less than a quarter of it was used, and goes at the fourth in a row.
- * `used_of` says how much was used. Without it there are only sizes to go by: then an item counts
+ * `used_of` says how much was used; where one use in 32 or more is as large as a quarter of the item, it
+ * takes 120 strikes. Without it there are only sizes to go by: then an item counts
  * as unused that is more than four times as large as the running mean of what is put (the last 64
  * or so). Strikes of 512 items are remembered for each pool; where there is no room for another,
  * that item goes at its first. */

@@ -23,16 +23,46 @@ def expect(what, got, wanted):
         failures.append(f"{what}: {got!r}, not {wanted!r}")
 
 
+def configured(line):
+    """The key of a configuration line of Go's benchmark format, None where it is no such line: "key: value", the key
+    beginning with a small letter, without capitals or space."""
+    found = re.match(r"([a-z][^A-Z\s:]*):[ \t]+\S", line)
+    return found.group(1) if found else None
+
+
+def result_fault(line):
+    """What keeps a line from being a result in Go's benchmark format: "Benchmark" and a name that does not go on with
+    a small letter, a count of at least one, then pairs of a number and its unit, each unit once, ns/op among them."""
+    name, *rest = line.split()
+    if not re.match(r"Benchmark[^a-z\s]", name) or not re.search(r"[^-](-[1-9][0-9]*)?$", name):
+        return "no name"
+    if len(rest) < 3 or len(rest) % 2 == 0:
+        return "a value without a unit"
+    if not re.fullmatch(r"[1-9][0-9]*", rest[0]):
+        return "no count"
+    values, units = rest[1::2], rest[2::2]
+    for value in values:
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?", value):
+            return f"{value!r} is no number"
+    if len(units) != len(set(units)) or "ns/op" not in units or any(re.match(r"[-+.0-9]", unit) for unit in units):
+        return f"units {units}"
+    return None
+
+
 def test_format():
-    """Lines as benchstat reads them: a name, a count, then pairs of value and unit, ns/op among them."""
+    """Lines as benchstat reads them."""
+    for broken in ("Pair 1 2 ns/op", "Benchmarkpair 1 2 ns/op", "BenchmarkPair 0 2 ns/op", "BenchmarkPair 1 2",
+                   "BenchmarkPair 1 -2 ns/op", "BenchmarkPair 1 nan ns/op", "BenchmarkPair 1 2 B/op",
+                   "BenchmarkPair 1 2 ns/op 3 ns/op", "BenchmarkPair 1 2 ns/op 3"):
+        if not result_fault(broken):
+            failures.append(f"the parser takes {broken!r}")
     done = bench(*FAST, "--count", "2", "--no-advise", "--bench", "^(Event/variant=[^g]|Pair/peer=(glibc|floor)|Idle/peer=poolwise)")
     lines = done.stdout.splitlines()
-    expect("header", [line.split(":")[0] for line in lines[:4]], ["goos", "goarch", "pkg", "cpu"])
-    number = r"-?[0-9.]+(e[+-][0-9]+)?"
-    shape = re.compile(rf"Benchmark[A-Z][A-Za-z0-9/=._-]*\s+[0-9]+(\s+{number} [A-Za-z0-9/_-]+)+$")
+    expect("header", [configured(line) for line in lines[:4]], ["goos", "goarch", "pkg", "cpu"])
     for line in lines[4:]:
-        if not shape.match(line) or " ns/op" not in line:
-            failures.append(f"no benchmark line: {line!r}")
+        wrong = result_fault(line)
+        if wrong:
+            failures.append(f"{line!r}: {wrong}")
     names = [line.split()[0] for line in lines[4:]]
     if sorted(names) != sorted(2 * list(dict.fromkeys(names))):
         failures.append(f"two rounds, but {names}")

@@ -27,7 +27,7 @@ with subprocess.Popen([SERVER, "--threads", "2"], stdin=subprocess.PIPE, stdout=
             if refused.code != wanted:
                 failures.append(f"{method} /{path}: {refused.code}, not {wanted}")
     said = json.loads(server.communicate(timeout=60)[0])
-if server.returncode or set(said) != {"cpu_s", "endpoint_s", "peak_kib"}:
+if server.returncode or set(said) != {"cpu_s", "endpoint_us", "peak_kib"}:
     failures.append(f"at its end: {server.returncode} {said}")
 for words in (["--port"], ["--port", "70000"], ["--threads", "0"], ["--threads", "x"], ["--fast", "1"]):
     done = subprocess.run([SERVER, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)

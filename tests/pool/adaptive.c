@@ -70,15 +70,15 @@ static void told_what_is_used(void)
 {
     pwise_pool *pool = adaptive_pool(item_used);
     use(pool, 100000, 100000);
-    for (int round = 0; round < 50; round++) {
+    for (int round = 0; round < 3; round++) { /* too few to be known as regular */
         for (int strike = 1; strike <= 3; strike++)
-            use(pool, 0, 24999);
+            use(pool, 0, strike == 1 ? 24999 : 0);
         use(pool, 0, 25000);
     }
     CHECK_INT(unused(pool), ==, 0);
     for (int strike = 1; strike <= 4; strike++) {
         CHECK_INT(unused(pool), ==, 0);
-        use(pool, 0, 24999);
+        use(pool, 0, strike == 1 ? 24999 : 0);
     }
     CHECK_INT(unused(pool), ==, 1);
     for (int i = 0; i < 100; i++)
@@ -92,6 +92,32 @@ static void told_what_is_used(void)
     for (int i = 0; i < 3; i++)
         use(pool, 5000, 0);
     CHECK_INT(unused(pool), ==, 1);
+    pwise_pool_destroy(pool);
+    CHECK_INT(created, ==, destroyed);
+}
+
+/* One use in 20 is large: what it has made large stays. Not so when such uses have stopped, nor when
+ * they are rare. */
+static void regular_ones_stay(void)
+{
+    pwise_pool *pool = adaptive_pool(item_used);
+    for (int round = 0; round < 5000; round++) {
+        use(pool, 65536, 65536);
+        for (int i = 0; i < 19; i++)
+            use(pool, 0, 800);
+        if (round == 999)
+            CHECK_INT(unused(pool), <, 200); /* until it was known */
+    }
+    CHECK_INT(unused(pool), <, 200);
+    for (int i = 0; i < 2000; i++)
+        use(pool, 0, 800);
+    int before = unused(pool);
+    for (int round = 0; round < 20; round++) {
+        use(pool, 65536, 65536);
+        for (int i = 0; i < 999; i++)
+            use(pool, 0, 800);
+        CHECK_INT(unused(pool), ==, before + round + 1);
+    }
     pwise_pool_destroy(pool);
     CHECK_INT(created, ==, destroyed);
 }
@@ -187,6 +213,7 @@ int main(void)
     check_on_one_cpu();
     pwise_set_reclaim(PWISE_MANUAL, 0);
     told_what_is_used();
+    regular_ones_stay();
     many_items();
     not_told();
     options_are_checked();
