@@ -412,6 +412,19 @@ static int unserved(const struct try *try, const struct try_arm *together)
     return served || !together->arm.site_count || together->outcome != TRY_SAME;
 }
 
+/* How many sites there is time to try one by one as well, once it is known how long a run takes. */
+static size_t singles_wanted(const struct try *try)
+{
+    if (try->chosen_count < 2)
+        return 0;
+    size_t most = try->chosen_count < SINGLES_MOST ? try->chosen_count : SINGLES_MOST;
+    double run_s = try->runs.first.value[TRIAL_WALL] + 0.01;
+    if (try->command.bench)
+        run_s += 0.5; /* to start, and to stop */
+    double runs = try->runs.budget_s / run_s / TRY_ROUNDS_LEAST - 3;
+    return try->runs.rounds_wanted || runs > (double)most ? most : runs > 0 ? (size_t)runs : 0;
+}
+
 static int measure(struct try *try)
 {
     struct try_runs *runs = &try->runs;
@@ -419,20 +432,20 @@ static int measure(struct try *try)
     runs->budget_s = try->time_s > 0 ? try->time_s : try->found ? BUDGET_FOUND_S : BUDGET_NAMED_S;
     runs->progress = progress;
     runs->context = try;
-    size_t singles = try->chosen_count > 1 ? try->chosen_count : 0;
-    if (singles > SINGLES_MOST)
-        singles = SINGLES_MOST;
     bool made = try_arm_add(runs, "plain", false, NULL, 0) && try_arm_add(runs, "control", true, NULL, 0) &&
                 try_arm_add(runs, "pooled", true, try->chosen, try->chosen_count);
     if (made && try->all) {
         runs->arms[2].arm.everything = true;
         runs->arms[2].arm.everything_bytes = try->all_bytes;
     }
+    int status = made ? try_runs_first(runs) : 0;
+    size_t singles = status ? 0 : singles_wanted(try);
     for (size_t i = 0; made && i < singles; i++)
         made = try_arm_add(runs, try->chosen[i]->id, true, &try->chosen[i], 1);
     if (!made)
         return command_error("out of memory");
-    int status = try_runs_measure(runs);
+    if (!status)
+        status = try_runs_measure(runs);
     command_progress_done(try->globals);
     if (status)
         return command_error("%s", runs->message);

@@ -110,8 +110,7 @@ static int run_arm(struct try_runs *runs, size_t number, size_t rounds_most)
     return note(arm, &sample, rounds_most);
 }
 
-/* The plain program once, which also warms the caches up. Run twice, so that output that varies is known early. */
-static int first_runs(struct try_runs *runs)
+int try_runs_first(struct try_runs *runs)
 {
     if (runs->progress)
         runs->progress(runs->context, runs, "plain", 0, 0);
@@ -137,8 +136,7 @@ static int first_runs(struct try_runs *runs)
 
 int try_runs_measure(struct try_runs *runs)
 {
-    double begin_s = now_s();
-    int status = first_runs(runs);
+    int status = 0;
     size_t most = runs->rounds_wanted ? runs->rounds_wanted : TRY_ROUNDS_MOST;
     size_t *order = calloc(runs->arm_count, sizeof *order);
     if (!order)
@@ -165,7 +163,7 @@ int try_runs_measure(struct try_runs *runs)
             runs->rounds = round + 1;
     }
     free(order);
-    runs->elapsed_s = now_s() - begin_s;
+    runs->elapsed_s = now_s() - round_begin_s;
     if (status == -ENOMEM)
         snprintf(runs->message, sizeof runs->message, "out of memory");
     return status == -EINTR && runs->rounds ? 0 : status;

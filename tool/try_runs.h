@@ -39,7 +39,7 @@ struct try_runs {
     void (*progress)(void *context, const struct try_runs *runs, const char *arm, size_t round, double left_s);
     void *context;
     /* Found out: */
-    struct trial_sample first; /* of the plain program, which is not counted: it warms caches up */
+    struct trial_sample first; /* of the plain program */
     bool output_varies;        /* from run to run of the plain program: then it is not compared */
     size_t rounds;
     double elapsed_s;
@@ -50,6 +50,9 @@ struct try_runs {
 struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preload, struct candidate *const *sites,
                             size_t site_count);
 void try_runs_done(struct try_runs *runs);
+
+/* The plain program once, which is not counted: it warms caches up, and says what a run is like. Before the rest. As below. */
+int try_runs_first(struct try_runs *runs);
 
 /* 0; or -errno with a line in message. -EINTR: interrupted; what was measured until then counts. */
 int try_runs_measure(struct try_runs *runs);

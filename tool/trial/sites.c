@@ -11,12 +11,17 @@
 
 #define RULE_TABLE_ENTRIES 16384u
 #define SPARSENESS         8u   /* cells for each entry */
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
 #define LOOKS_MOST         256u /* calls after a dlopen that look whether something has come */
 
 /* A frame whose return address alone does not decide. */
 struct site_node {
-    struct unwind_rule unwind; /* of that return address */
+    /* What nearly every wrapper is: a frame of constant size. The caller's begins `rise` above, and the return address lies
+     * at `ra_at` from there. */
+    bool plain;
+    int32_t rise, ra_at;
     struct site_table *callers;
+    struct unwind_rule unwind; /* of that return address */
 };
 
 /* What a table is made from: return addresses as a tree, malloc's callers first. */
@@ -129,7 +134,12 @@ static struct site_table *table_make(const struct draft *drafts)
         if (!node || !(node->callers = table_make(draft->callers)))
             return NULL;
         struct unwind_rule scratch;
-        node->unwind = *unwind_rule_find(draft->ra, false, &scratch);
+        const struct unwind_rule *rule = unwind_rule_find(draft->ra, false, &scratch);
+        node->unwind = *rule;
+        node->plain = rule->end == UNWIND_STEP && rule->cfa == UNWIND_CFA_SP && !rule->signal_frame && !rule->from_base &&
+                      rule->return_address != UNWIND_SAME && rule->return_address != UNWIND_UNKNOWN && !rule->return_signed;
+        node->rise = rule->cfa_offset;
+        node->ra_at = 8 * rule->return_address;
         entry->deeper = node;
     }
     return table;
@@ -269,39 +279,40 @@ static void mark_opaque(const struct site_table *table)
     }
 }
 
-struct site_entry *sites_deeper(struct site_entry *entry, uint64_t sp, uint64_t fp)
+/* The same for any frame, and from the beginning: what rare kinds of frames need was not kept on the way. */
+static __attribute__((noinline)) struct site_entry *deeper_slow(struct site_entry *entry, uint64_t sp, uint64_t fp)
 {
     struct site_entry *best = entry->rule ? entry : NULL;
     struct unwind_frame frame = {.pc = entry->ra, .sp = sp};
     frame.saved[UNWIND_FRAME] = fp;
     frame.lost = ((1u << UNWIND_SAVED) - 1) & ~(1u << UNWIND_FRAME);
-    while (entry->deeper) {
-        const struct site_node *node = entry->deeper;
-        const struct unwind_rule *rule = &node->unwind;
-#if defined(__x86_64__)
-        /* What nearly every wrapper is: a frame of constant size. */
-        if (__builtin_expect(rule->end == UNWIND_STEP && rule->cfa == UNWIND_CFA_SP && !rule->signal_frame &&
-                                 rule->from_base == 0 && rule->saved[UNWIND_FRAME] != UNWIND_UNKNOWN &&
-                                 rule->return_address != UNWIND_UNKNOWN,
-                             1)) {
-            uint64_t cfa = frame.sp + (uint64_t)(int64_t)rule->cfa_offset;
-            if (rule->saved[UNWIND_FRAME] != UNWIND_SAME)
-                frame.saved[UNWIND_FRAME] = *(const uint64_t *)(uintptr_t)(cfa + (uint64_t)(8 * rule->saved[UNWIND_FRAME]));
-            frame.pc = *(const uint64_t *)(uintptr_t)(cfa + (uint64_t)(8 * rule->return_address));
-            frame.sp = cfa;
-            frame.lost |= rule->moved & ~(1u << UNWIND_FRAME);
-        } else
-#endif
-            if (unwind_step(&frame, rule) != UNWIND_STEP) {
-            mark_opaque(node->callers);
+    while (entry && entry->deeper) {
+        if (unwind_step(&frame, &entry->deeper->unwind) != UNWIND_STEP) {
+            mark_opaque(entry->deeper->callers);
             break;
         }
-        entry = sites_find(node->callers, frame.pc);
+        entry = sites_find(entry->deeper->callers, frame.pc);
+        if (entry && entry->rule)
+            best = entry;
+    }
+    return best;
+}
+
+struct site_entry *sites_deeper(struct site_entry *entry, uint64_t sp, uint64_t fp)
+{
+    struct site_entry *first = entry, *best = entry->rule ? entry : NULL;
+    uint64_t sp_now = sp;
+    do {
+        const struct site_node *node = entry->deeper;
+        if (unlikely(!node->plain))
+            return deeper_slow(first, sp, fp);
+        sp_now += (uint64_t)(int64_t)node->rise;
+        entry = sites_find(node->callers, *(const uint64_t *)(uintptr_t)(sp_now + (uint64_t)(int64_t)node->ra_at));
         if (!entry)
             break;
         if (entry->rule)
             best = entry;
-    }
+    } while (entry->deeper);
     return best;
 }
 
