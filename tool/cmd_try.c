@@ -18,12 +18,15 @@
 #include "target.h"
 #include "try_report.h"
 #include "try_runs.h"
+#include "victim.h"
 
 #define BUDGET_NAMED_S   30
 #define BUDGET_FOUND_S   90
 #define SINGLES_MOST     12u
 #define WIN_SHARE        0.01
 #define EVERYTHING_BYTES 1024u
+#define SMALL_BYTES      512u
+#define SMALL_BOUND      0.01 /* of CPU time that all allocations cost at most: below, small blocks are not tried */
 #define SITES_MOST       256u
 
 struct try {
@@ -412,6 +415,23 @@ static int unserved(const struct try *try, const struct try_arm *together)
     return served || !together->arm.site_count || together->outcome != TRY_SAME;
 }
 
+/* All that allocating costs at most, as a share of CPU time. */
+static double bound_of_all(const struct candidates *candidates)
+{
+    double bound = 0;
+    for (size_t i = 0; i < candidates->count; i++)
+        bound += candidates->sites[i].upper_bound;
+    return bound;
+}
+
+static bool small_tried(const struct try *try)
+{
+    for (size_t i = 0; i < try->chosen_count; i++)
+        if (try->chosen[i]->as_slab)
+            return true;
+    return bound_of_all(&try->candidates) >= SMALL_BOUND;
+}
+
 /* How many sites there is time to try one by one as well, once it is known how long a run takes. */
 static size_t singles_wanted(const struct try *try)
 {
@@ -421,7 +441,7 @@ static size_t singles_wanted(const struct try *try)
     double run_s = try->runs.first.value[TRIAL_WALL] + 0.01;
     if (try->command.bench)
         run_s += 0.5; /* to start, and to stop */
-    double runs = try->runs.budget_s / run_s / TRY_ROUNDS_LEAST - 3;
+    double runs = try->runs.budget_s / run_s / TRY_ROUNDS_LEAST - (double)try->runs.arm_count;
     return try->runs.rounds_wanted || runs > (double)most ? most : runs > 0 ? (size_t)runs : 0;
 }
 
@@ -432,12 +452,24 @@ static int measure(struct try *try)
     runs->budget_s = try->time_s > 0 ? try->time_s : try->found ? BUDGET_FOUND_S : BUDGET_NAMED_S;
     runs->progress = progress;
     runs->context = try;
-    bool made = try_arm_add(runs, "plain", false, NULL, 0) && try_arm_add(runs, "control", true, NULL, 0) &&
-                try_arm_add(runs, "pooled", true, try->chosen, try->chosen_count);
+    bool made = try_arm_add(runs, "plain", false, NULL, 0) && try_arm_add(runs, "control", true, NULL, 0);
+    size_t together_at = runs->arm_count, small_at = 0;
+    if (made && (try->chosen_count || try->all))
+        made = try_arm_add(runs, "pooled", true, try->chosen, try->chosen_count);
     if (made && try->all) {
-        runs->arms[2].arm.everything = true;
-        runs->arms[2].arm.everything_bytes = try->all_bytes;
+        runs->arms[together_at].arm.everything = true;
+        runs->arms[together_at].arm.everything_bytes = try->all_bytes;
     }
+    /* What no single site shows: blocks of many sites that lie better side by side, each too few to matter. */
+    if (made && try->found && small_tried(try)) {
+        small_at = runs->arm_count;
+        made = try_arm_add(runs, "small", true, NULL, 0);
+        if (made) {
+            runs->arms[small_at].arm.everything = true;
+            runs->arms[small_at].arm.everything_bytes = SMALL_BYTES;
+        }
+    }
+    size_t singles_at = runs->arm_count;
     int status = made ? try_runs_first(runs) : 0;
     size_t singles = status ? 0 : singles_wanted(try);
     for (size_t i = 0; made && i < singles; i++)
@@ -449,7 +481,7 @@ static int measure(struct try *try)
     command_progress_done(try->globals);
     if (status)
         return command_error("%s", runs->message);
-    const struct try_arm *together = &runs->arms[2];
+    const struct try_arm *together = &runs->arms[together_at];
     if (!unserved(try, together) && !together->arm.everything)
         return command_error("none of the sites was served: nothing was tried");
     if (together->last.full)
@@ -458,7 +490,7 @@ static int measure(struct try *try)
     const struct try_arm *single_arms[SINGLES_MOST + 1];
     size_t single_count = 0;
     for (size_t i = 0; i < singles; i++)
-        single_arms[single_count++] = &runs->arms[3 + i];
+        single_arms[single_count++] = &runs->arms[singles_at + i];
     if (!singles && together->arm.site_count == 1)
         single_arms[single_count++] = together;
     if (try->chosen_count > singles && singles)
@@ -471,16 +503,14 @@ static int measure(struct try *try)
         }
     const struct try_result result = {
         .runs = runs, .metric = try->command.metric ? TRIAL_CUSTOM : TRIAL_CPU, .higher_is_better = try->higher,
-        .metric_name = try->command.metric, .together = together, .singles = single_arms, .single_count = single_count,
+        .metric_name = try->command.metric, .together = together, .small = small_at ? &runs->arms[small_at] : NULL, .singles = single_arms, .single_count = single_count,
         .win_share = WIN_SHARE, .guessed = try->found, .notes = try->notes};
     return report(try, &result);
 }
 
 static int nothing_to_try(struct try *try)
 {
-    double bound = 0;
-    for (size_t i = 0; i < try->candidates.count; i++)
-        bound += try->candidates.sites[i].upper_bound;
+    double bound = bound_of_all(&try->candidates);
     if (try->json)
         fprintf(try->stream, "{\"poolwise\": \"%s\", \"result\": \"NOTHING_TO_TRY\", \"sites\": []}\n", POOLWISE_VERSION);
     else
@@ -497,6 +527,10 @@ static int run(struct try *try)
     if (target_check(try->command.argv[0], &target, message, sizeof message) ||
         trial_preload_find(preload, sizeof preload, message, sizeof message))
         return command_error("%s", message);
+    const char *checker = victim_checker(*target.interpreted_by ? target.interpreted_by : target.path);
+    if (checker)
+        return command_error("%s is built with %s, which brings an allocator of its own and has to come first: try a build "
+                             "without it", target.path, checker);
     try->command.preload = preload;
     int status = trial_input(STDIN_FILENO, &try->command.input);
     if (status)
@@ -510,7 +544,7 @@ static int run(struct try *try)
     if (!status && try->found)
         choose_found(try);
     if (!status)
-        status = try->found && !try->chosen_count ? nothing_to_try(try) : measure(try);
+        status = try->found && !try->chosen_count && !small_tried(try) ? nothing_to_try(try) : measure(try);
     candidates_done(&try->candidates);
     try_runs_done(&try->runs);
     return status;

@@ -98,9 +98,19 @@ static const char *metric_name(const struct try_result *result)
     return metrics[result->metric].name;
 }
 
+/* The arm that the first line is about: the better of the two that take many sites. */
+static const struct try_arm *headline(const struct try_result *result)
+{
+    struct interval together, small;
+    if (!result->small || result->small == result->together || !try_result_saving(result, result->small, true, &small))
+        return result->together;
+    return try_result_saving(result, result->together, true, &together) && together.median >= small.median ? result->together
+                                                                                                      : result->small;
+}
+
 static void say_result(const struct try_result *result, FILE *stream)
 {
-    const struct try_arm *arm = result->together;
+    const struct try_arm *arm = headline(result);
     const char *program = result->runs->command->argv[0];
     struct interval saving;
     size_t count = arm->arm.site_count;
@@ -131,7 +141,7 @@ static void say_result(const struct try_result *result, FILE *stream)
 
 static void say_table(const struct try_result *result, FILE *stream)
 {
-    const struct try_arm *plain = &result->runs->arms[0], *control = &result->runs->arms[1], *pooled = result->together;
+    const struct try_arm *plain = &result->runs->arms[0], *control = &result->runs->arms[1], *pooled = headline(result);
     fprintf(stream, "\n%-22s %11s %11s %11s   %s\n", "", "plain", "control", "pooled", "saved against plain, 95 %");
     for (int metric = 0; metric < TRIAL_METRICS; metric++) {
         if (metric == TRIAL_CUSTOM && !result->runs->command->metric)
@@ -158,6 +168,26 @@ static void say_table(const struct try_result *result, FILE *stream)
         fprintf(stream, "\nAgainst the control, so with that subtracted: %.1f %% (%.1f to %.1f).", 100 * net.median,
                 100 * net.low, 100 * net.high);
     fputc('\n', stream);
+}
+
+/* The other one of the two. */
+static void say_other(const struct try_result *result, FILE *stream)
+{
+    const struct try_arm *arm = headline(result) == result->together ? result->small : result->together;
+    struct interval saving;
+    if (!arm || arm == headline(result))
+        return;
+    if (arm->arm.everything)
+        fprintf(stream, "\nEvery block of up to %" PRIu64 " bytes from pools, whatever its site: ", arm->arm.everything_bytes);
+    else
+        fprintf(stream, "\nThe %zu site%s that the advice names, and no other: ", arm->arm.site_count,
+                arm->arm.site_count == 1 ? "" : "s");
+    if (arm->outcome != TRY_SAME)
+        fprintf(stream, "it %s.\n", outcome_words(arm));
+    else if (try_result_saving(result, arm, true, &saving))
+        fprintf(stream, "%.1f %% (%.1f to %.1f) against the control.\n", 100 * saving.median, 100 * saving.low, 100 * saving.high);
+    else
+        fputs("not measured.\n", stream);
 }
 
 static void say_sites(const struct try_result *result, FILE *stream)
@@ -195,6 +225,7 @@ int try_report_text(const struct try_result *result, FILE *stream)
 {
     say_result(result, stream);
     say_table(result, stream);
+    say_other(result, stream);
     say_sites(result, stream);
     fprintf(stream, "\n%zu rounds in %.0f s", result->runs->rounds, result->runs->elapsed_s);
     fputs(result->runs->output_varies ? "; standard output varies by itself, and was not compared.\n"

@@ -13,6 +13,7 @@ struct try_result {
     bool higher_is_better;      /* TRIAL_CUSTOM: the number is a rate */
     const char *metric_name;    /* the command of --metric */
     const struct try_arm *together; /* all the chosen sites at once */
+    const struct try_arm *small;    /* every small block, whatever its site; NULL: not tried */
     const struct try_arm *const *singles; /* one site each */
     size_t single_count;
     double win_share;           /* a saving below this is none */

@@ -92,6 +92,13 @@ int try_report_json(const struct try_result *result, FILE *stream)
     add_interval(document, "control_overhead_share", known, &overhead);
     add_savings(document, result, result->together);
     cJSON_AddStringToObject(document, "result", verdicts[try_verdict_of(result, result->together)]);
+    if (result->small) {
+        cJSON *small = cJSON_AddObjectToObject(document, "small_blocks");
+        add_savings(small, result, result->small);
+        cJSON_AddStringToObject(small, "result", verdicts[try_verdict_of(result, result->small)]);
+    } else {
+        cJSON_AddNullToObject(document, "small_blocks");
+    }
     cJSON *sites = cJSON_AddArrayToObject(document, "sites");
     for (size_t i = 0; i < result->single_count; i++)
         add_site(sites, result, result->singles[i]);

@@ -7,6 +7,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -308,6 +309,14 @@ void next_ready(void)
 {
 }
 
+/* Debug mode of pools keeps stacks by backtrace(), which loads a library at its first call, which allocates. */
+static void debug_prepare(void)
+{
+    void *frames[4];
+    if (environment_get("PWISE_DEBUG"))
+        backtrace(frames, 4);
+}
+
 /*
  * Before the program's constructors, and before the library's. A process of the run keeps our variables, since it may
  * exec another program in its own place, which is then the one that was meant; what it starts beside itself goes
@@ -326,6 +335,7 @@ __attribute__((constructor(101))) static void start(void)
     }
     if (opened) {
         plan = opened;
+        debug_prepare();
         homes_init(plan->max_idle_bytes);
         if (range_init())
             atomic_store_explicit(&plan->answer.full, 1, memory_order_relaxed);
