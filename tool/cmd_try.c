@@ -482,11 +482,11 @@ static int measure(struct try *try)
     if (status)
         return command_error("%s", runs->message);
     const struct try_arm *together = &runs->arms[together_at];
+    if (together->last.full)
+        return command_error("no address space for pools in %s: a limit (ulimit -v) leaves none; they want 64 GiB of addresses, "
+                             "not of memory", try->command.argv[0]);
     if (!unserved(try, together) && !together->arm.everything)
         return command_error("none of the sites was served: nothing was tried");
-    if (together->last.full)
-        note(try, "The address space for pools was used up, or a limit (ulimit -v) left none: some blocks came from the "
-                  "program's own allocator.");
     const struct try_arm *single_arms[SINGLES_MOST + 1];
     size_t single_count = 0;
     for (size_t i = 0; i < singles; i++)

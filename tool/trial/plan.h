@@ -68,7 +68,7 @@ struct plan_answer {
     _Atomic uint64_t served;    /* blocks got from pools */
     _Atomic uint64_t reused;    /* of which had been put there before */
     _Atomic uint64_t idle_peak; /* most bytes that pools of one process held idle at its end */
-    _Atomic uint32_t full;      /* the address range for pools was used up, or could not be had */
+    _Atomic uint32_t full;      /* there was no memory to begin with: no address range for pools could be had */
 };
 
 struct plan {

@@ -337,10 +337,9 @@ __attribute__((constructor(101))) static void start(void)
         plan = opened;
         debug_prepare();
         homes_init(plan->max_idle_bytes);
-        if (range_init())
+        if (range_init() || sites_init(plan))
             atomic_store_explicit(&plan->answer.full, 1, memory_order_relaxed);
-        else if (!sites_init(plan))
-            atomic_fetch_add_explicit(&plan->answer.attached, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&plan->answer.attached, 1, memory_order_relaxed);
     } else if (path) {
         environment_remove(PLAN_ENVIRONMENT);
         environment_remove_preload();

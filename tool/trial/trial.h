@@ -49,7 +49,7 @@ struct trial_sample {
     uint64_t output_hash, output_bytes; /* of standard output */
     bool attached;         /* the plan was found and followed, where there was one */
     uint64_t served, reused; /* blocks; counted where the main process ended in the usual way */
-    bool full;             /* the addresses for pools were used up, or could not be had */
+    bool full;             /* the addresses for pools could not be had: nothing was served */
     uint8_t site_state[PLAN_SITES];   /* enum plan_site_state of the arm's sites */
     uint8_t module_state[PLAN_SITES]; /* the worst enum plan_module_state of the modules of a site's calls */
     char errors[400];      /* the end of standard error */
