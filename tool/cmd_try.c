@@ -441,6 +441,8 @@ static size_t singles_wanted(const struct try *try)
     double run_s = try->runs.first.value[TRIAL_WALL] + 0.01;
     if (try->command.bench)
         run_s += 0.5; /* to start, and to stop */
+    if (!try->found)
+        return most; /* they were asked for */
     double runs = try->runs.budget_s / run_s / TRY_ROUNDS_LEAST - (double)try->runs.arm_count;
     return try->runs.rounds_wanted || runs > (double)most ? most : runs > 0 ? (size_t)runs : 0;
 }

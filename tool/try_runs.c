@@ -147,8 +147,9 @@ int try_runs_measure(struct try_runs *runs)
         double left_s = runs->rounds_wanted ? round ? spent_s / (double)round * (double)(most - round) : 0
                                             : runs->budget_s - spent_s;
         /* A round more than there is time for is not begun. */
-        if (!runs->rounds_wanted && round >= TRY_ROUNDS_LEAST &&
-            spent_s + spent_s / (double)round > runs->budget_s)
+        if (!runs->rounds_wanted && round >= TRY_ROUNDS_LEAST && spent_s + spent_s / (double)round > runs->budget_s)
+            break;
+        if (!runs->rounds_wanted && round >= TRY_ROUNDS_FEWEST && spent_s > runs->budget_s)
             break;
         trial_order((unsigned)round, runs->arm_count, order);
         for (size_t i = 0; !status && i < runs->arm_count; i++) {
