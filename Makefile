@@ -8,7 +8,7 @@ poolwise   = $(BUILD)/tool/poolwise
 sample     = $(BUILD)/examples/sample/sample
 run_inputs = $(BUILD)/run
 
-.PHONY: all run test test-escape-dynamic test-escape-cases bench bench-pool bench-server bench-docs bench-record install clean deps-check deps-run deps-test deps-bench compile compile-bench
+.PHONY: all run test test-escape-dynamic test-escape-cases bench bench-pool bench-server bench-docs bench-record bench-truth install clean deps-check deps-run deps-test deps-bench compile compile-bench
 
 all: deps-check compile
 
@@ -76,6 +76,11 @@ test-escape-cases: deps-test
 bench-record: deps-bench
 	@$(MAKE) --no-print-directory compile
 	python3 bench/record.py --build $(BUILD) $(if $(RECORD_ROUNDS),--rounds $(RECORD_ROUNDS))
+
+# Whether what advise says comes true: predicted against measured, and what was missed.
+bench-truth: deps-bench
+	@$(MAKE) --no-print-directory compile
+	python3 bench/truth.py --build $(BUILD)
 
 install: all
 	@$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)

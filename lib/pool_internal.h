@@ -246,6 +246,8 @@ void pool_mark_gone(struct pool *pool);
 
 /* stats.c */
 uint64_t clock_ns(void);
+/* Without the account, whose first call measures what things cost. */
+void stats_counts(struct pool *pool, uint64_t *ret_gets, uint64_t *ret_hits, uint64_t *ret_idle_bytes);
 void stats_note_idle(struct pool *pool);      /* brings idle_byte_seconds up to date */
 void stats_tell_destroyed(struct pool *pool); /* while it is still open */
 

@@ -22,6 +22,9 @@
 #define STRIDE_MAX        (SLAB_BYTES / SLAB_BLOCKS_LEAST)
 /* Slabs without used blocks that stay, so that a put and a get at the edge move no memory. */
 #define SLABS_KEPT        1u
+_Static_assert(REGION_BYTES == SLAB_SOURCE_BYTES, "a source gives whole regions");
+
+const struct slab_source *slab_source;
 
 /*
  * used + (blocks marked in free_map) = fresh <= block_count
@@ -82,10 +85,16 @@ static struct slab *slab_of(void *block)
 }
 
 /* An aligned mapping: one that is too large, less its ends. NULL: no memory. */
-static char *map_region(void)
+static char *map_region(struct pool *pool)
 {
     if (!INJECT_MEMORY(true))
         return NULL;
+    if (slab_source) {
+        char *taken = slab_source->take(pool->options.context);
+        if (!taken)
+            (void)INJECT_MEMORY(false);
+        return taken;
+    }
     int protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     char *mapping = mmap(NULL, 2 * REGION_BYTES, protection, flags, -1, 0);
     if (mapping == MAP_FAILED) {
@@ -104,13 +113,17 @@ static char *map_region(void)
 static void unmap_region(char *base)
 {
     (void)INJECT_MEMORY(false);
-    munmap(base, REGION_BYTES);
+    if (slab_source)
+        slab_source->give(base);
+    else
+        munmap(base, REGION_BYTES);
 }
 
-static struct region *add_region_locked(struct slabs *slabs)
+static struct region *add_region_locked(struct pool *pool)
 {
+    struct slabs *slabs = &pool->slabs;
     struct region *region = memory_take(sizeof(*region), _Alignof(struct region));
-    char *base = region ? map_region() : NULL;
+    char *base = region ? map_region(pool) : NULL;
     if (!base) {
         memory_give(region);
         return NULL;
@@ -144,12 +157,13 @@ static void list_remove(struct slab **list, struct slab *slab)
 }
 
 /* A slab without used blocks, in no list; its memory reads as zero but for what is set here. */
-static struct slab *add_slab_locked(struct slabs *slabs)
+static struct slab *add_slab_locked(struct pool *pool)
 {
+    struct slabs *slabs = &pool->slabs;
     struct region *region = slabs->regions;
     while (region && region->in_use == ALL_SLABS)
         region = region->next;
-    if (!region && !(region = add_region_locked(slabs)))
+    if (!region && !(region = add_region_locked(pool)))
         return NULL;
     uint32_t index = (uint32_t)__builtin_ctz(~region->in_use);
     struct slab *slab = (struct slab *)(region->base + index * SLAB_BYTES);
@@ -313,7 +327,7 @@ void *slabs_take(struct pool *pool)
         list_remove(&slabs->unused, slab);
         slabs->unused_count--;
         list_add(&slabs->partial, slab);
-    } else if (!slab && (slab = add_slab_locked(slabs))) {
+    } else if (!slab && (slab = add_slab_locked(pool))) {
         list_add(&slabs->partial, slab);
     }
     char *block = NULL;

@@ -9,6 +9,15 @@
 
 #pragma GCC visibility push(hidden)
 
+/* Where slabs get their memory instead of from the system, for who links the library into itself. Set
+ * before the first pool is made, then constant. Called with the slabs' lock held. */
+struct slab_source {
+    void *(*take)(void *context); /* SLAB_SOURCE_BYTES, zeroed, aligned to that; NULL: no memory */
+    void (*give)(void *memory);
+};
+#define SLAB_SOURCE_BYTES ((size_t)2 << 20)
+extern const struct slab_source *slab_source; /* NULL: the system. `context` is that of the pool's options */
+
 /* Decides by the pool's options whether it has slabs: not with `create`, nor with `destroy`, which
  * could not know how to give a block back; not for items so large that packing them gains nothing;
  * and not under a memory checker, which sees more in blocks of malloc. */

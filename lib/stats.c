@@ -70,6 +70,14 @@ static uint64_t idle_bytes(const struct pool *pool, const struct tally *tally)
     return tally->items * pool->options.item_size;
 }
 
+void stats_counts(struct pool *pool, uint64_t *ret_gets, uint64_t *ret_hits, uint64_t *ret_idle_bytes)
+{
+    struct tally tally = tally_pool(pool);
+    *ret_gets = tally.gets + tally.misses;
+    *ret_hits = tally.gets;
+    *ret_idle_bytes = idle_bytes(pool, &tally);
+}
+
 static double note_idle(struct pool *pool, uint64_t bytes)
 {
     pthread_mutex_lock(&pool->depot.lock);

@@ -18,7 +18,16 @@
 #define REQUESTS_MAX  16u  /* addresses may lie in several functions of one name */
 #define NOTES_MAX     32u
 
+/* What a module is called and which build it is. */
+struct known_module {
+    char *path; /* NULL: no module of this number */
+    uint8_t *build_id;
+    size_t build_id_size;
+};
+
 struct advice {
+    struct known_module *modules; /* by number */
+    size_t module_count;
     struct symbols *symbols;
     struct analyse *analyse;
     struct trace_sink names_sink;
@@ -46,9 +55,35 @@ static int on_process(void *context, const struct trace_process *process)
     return advice->program ? 0 : -ENOMEM;
 }
 
+static int module_keep(struct advice *advice, const struct trace_module *module)
+{
+    if (module->id >= advice->module_count) {
+        size_t count = (size_t)module->id + 64;
+        struct known_module *grown = realloc(advice->modules, count * sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        memset(grown + advice->module_count, 0, (count - advice->module_count) * sizeof *grown);
+        advice->modules = grown;
+        advice->module_count = count;
+    }
+    struct known_module *known = &advice->modules[module->id];
+    free(known->path);
+    free(known->build_id);
+    *known = (struct known_module){strdup(module->path), malloc(module->build_id_size + 1), module->build_id_size};
+    if (!known->path || !known->build_id)
+        return -ENOMEM;
+    if (module->build_id_size)
+        memcpy(known->build_id, module->build_id, module->build_id_size);
+    return 0;
+}
+
 static int on_module(void *context, const struct trace_module *module)
 {
     struct advice *advice = context;
+    /* A number of 2^20 or more is damage, which symbols says. */
+    int kept = module->id >> 20 ? 0 : module_keep(advice, module);
+    if (kept)
+        return kept;
     const struct symbols_module known = {.id = module->id, .bias = module->bias, .start = module->start, .end = module->end,
                                          .path = module->path, .build_id = module->build_id,
                                          .build_id_size = module->build_id_size};
@@ -115,9 +150,15 @@ void advice_destroy(struct advice *advice)
         if (advice->verdicts)
             verdict_done(&advice->verdicts[i]);
         free((struct report_frame *)(uintptr_t)advice->sites[i].stack);
+        free((struct report_call *)(uintptr_t)advice->sites[i].calls);
     }
     for (size_t i = 0; i < advice->own_note_count; i++)
         free(advice->own_notes[i]);
+    for (size_t i = 0; i < advice->module_count; i++) {
+        free(advice->modules[i].path);
+        free(advice->modules[i].build_id);
+    }
+    free(advice->modules);
     free(advice->sites);
     free(advice->verdicts);
     free(advice->program);
@@ -216,6 +257,28 @@ static void id_fill(const struct advice *advice, const struct analyse_site *site
     snprintf(ret_id, size, "%012" PRIx64, hash & UINT64_C(0xffffffffffff));
 }
 
+/* None where one of the calls lies in no module: no other run could find it. */
+static int calls_fill(const struct advice *advice, const struct analyse_site *facts, struct report_site *site)
+{
+    if (!facts->path_count || facts->wrappers >= facts->paths[0].depth)
+        return 0;
+    const struct analyse_path *path = &facts->paths[0];
+    struct report_call *calls = calloc(facts->wrappers + 1, sizeof *calls);
+    if (!calls)
+        return -ENOMEM;
+    site->calls = calls;
+    for (uint32_t i = 0; i <= facts->wrappers; i++) {
+        uint32_t number = path->modules[i];
+        if (number >= advice->module_count || !advice->modules[number].path)
+            return 0;
+        const struct known_module *module = &advice->modules[number];
+        calls[i] = (struct report_call){module->path, module->build_id, module->build_id_size,
+                                        symbols_offset(advice->symbols, number, path->addresses[i])};
+    }
+    site->call_count = facts->wrappers + 1;
+    return 0;
+}
+
 static int site_fill(struct advice *advice, const struct analyse_site *facts, struct report_site *site)
 {
     *site = (struct report_site){.facts = facts};
@@ -228,7 +291,7 @@ static int site_fill(struct advice *advice, const struct analyse_site *facts, st
     for (uint32_t i = 0; facts->path_count && i < facts->paths[0].depth && site->stack_count < STACK_MAX; i++)
         site->stack_count = frames_add(advice, facts->paths[0].modules[i], facts->paths[0].addresses[i], frames,
                                        site->stack_count, STACK_MAX);
-    return 0;
+    return calls_fill(advice, facts, site);
 }
 
 static void note_add(struct advice *advice, char *note)

@@ -14,6 +14,7 @@ static const struct {
     {"advise", "record a program, or read a trace, and say which allocation sites deserve a pool", cmd_advise},
     {"escape", "say from the source which blocks need not be on the heap", cmd_escape},
     {"record", "record a program into a trace file", cmd_record},
+    {"try", "run a program with the advice applied, in turn with itself, and say what it saves", cmd_try},
     {"bench", "measure here where pooling pays: three workloads, Go's pool, the allocators", cmd_bench},
 };
 

@@ -44,24 +44,6 @@ static uint64_t cpu_ns(const struct rusage *usage)
            ((uint64_t)usage->ru_utime.tv_usec + (uint64_t)usage->ru_stime.tv_usec) * 1000u;
 }
 
-/* The preload library: beside the running program in a build tree, else where it was installed. */
-static int preload_find(char *ret_path, size_t size, char *message, size_t message_size)
-{
-    char self[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (length > 0) {
-        self[length] = '\0';
-        *strrchr(self, '/') = '\0';
-        static const char *const beside[] = {"record/" PRELOAD_NAME, "../" POOLWISE_LIBDIR "/poolwise/" PRELOAD_NAME,
-                                             "../lib/poolwise/" PRELOAD_NAME};
-        for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
-            if (snprintf(ret_path, size, "%s/%s", self, beside[i]) < (int)size && !access(ret_path, R_OK))
-                return 0;
-    }
-    snprintf(message, message_size, PRELOAD_NAME " was not found beside the program nor in its library folder: reinstall poolwise");
-    return -ENOENT;
-}
-
 /* In the child: never returns. */
 static void child_exec(const struct record_options *options, const char *preload, struct channel *channel,
                        int channel_fd, int error_fd)
@@ -203,7 +185,7 @@ int record_run(const struct record_options *options, const struct trace_sink *co
     char preload[PATH_MAX];
     int status = target_check(options->command[0], &target, result->message, sizeof result->message);
     if (!status)
-        status = preload_find(preload, sizeof preload, result->message, sizeof result->message);
+        status = target_preload_find("record", PRELOAD_NAME, preload, sizeof preload, result->message, sizeof result->message);
     if (status)
         return status;
     struct channel *channel;

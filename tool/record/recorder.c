@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "environment.h"
 #include "modules.h"
 #include "trace.h"
 #include "unwind.h"
@@ -92,28 +93,6 @@ static void recording_stop(void)
     generation_advance();
 }
 
-/* The environment as it stands; NULL before libc has set it. Not getenv: programs export their own. */
-extern char **environ;
-
-static const char *environment(const char *name)
-{
-    size_t length = strlen(name);
-    for (char **entry = environ; entry && *entry; entry++)
-        if (!strncmp(*entry, name, length) && (*entry)[length] == '=')
-            return *entry + length + 1;
-    return NULL;
-}
-
-static void environment_remove(const char *name)
-{
-    size_t length = strlen(name);
-    char **keep = environ;
-    for (char **entry = environ; *entry; entry++)
-        if (strncmp(*entry, name, length) || (*entry)[length] != '=')
-            *keep++ = *entry;
-    *keep = NULL;
-}
-
 /* Registers this process; the number, or CHANNEL_PROCESSES when there are too many. */
 static uint32_t process_register(struct channel *channel, uint32_t parent, bool image)
 {
@@ -157,7 +136,7 @@ static struct channel *channel_open(const char *path)
 
 static void attach(void)
 {
-    const char *path = environment(CHANNEL_ENVIRONMENT);
+    const char *path = environment_get(CHANNEL_ENVIRONMENT);
     if (!path)
         return;
     struct recorder_page *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -206,18 +185,10 @@ void recorder_attach(void)
 void recorder_start(void)
 {
     recorder_attach();
-    if (recorder.channel || !environment(CHANNEL_ENVIRONMENT))
+    if (recorder.channel || !environment_get(CHANNEL_ENVIRONMENT))
         return;
     environment_remove(CHANNEL_ENVIRONMENT);
-    char *preload = (char *)(uintptr_t)environment("LD_PRELOAD");
-    if (!preload)
-        return;
-    /* Ours was put first; the user's own, if any, follow a colon. */
-    char *others = strchr(preload, ':');
-    if (others)
-        memmove(preload, others + 1, strlen(others));
-    else
-        environment_remove("LD_PRELOAD");
+    environment_remove_preload();
 }
 
 static struct ring_memory *ring_memory(uint32_t number)

@@ -148,3 +148,21 @@ int target_check(const char *command, struct target *ret_target, char *message, 
     }
     return status;
 }
+
+int target_preload_find(const char *room, const char *name, char *ret_path, size_t size, char *message, size_t message_size)
+{
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length > 0) {
+        self[length] = '\0';
+        *strrchr(self, '/') = '\0';
+        if ((snprintf(ret_path, size, "%s/%s/%s", self, room, name) < (int)size && !access(ret_path, R_OK)) ||
+            (snprintf(ret_path, size, "%s/../" POOLWISE_LIBDIR "/poolwise/%s", self, name) < (int)size &&
+             !access(ret_path, R_OK)) ||
+            (snprintf(ret_path, size, "%s/../lib/poolwise/%s", self, name) < (int)size && !access(ret_path, R_OK)))
+            return 0;
+    }
+    snprintf(message, message_size, "%s was not found beside the program nor in its library folder: reinstall poolwise",
+             name);
+    return -ENOENT;
+}

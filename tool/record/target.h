@@ -14,3 +14,7 @@ struct target {
  * -ENOENT no such command, -EACCES not executable, -EPERM setuid, setgid or file capabilities (the dynamic
  * linker ignores LD_PRELOAD there), -ENOEXEC static, of another machine, or no program. */
 int target_check(const char *command, struct target *ret_target, char *message, size_t message_size);
+
+/* A library of ours to preload: beside the running program in a build tree, in the folder of its room, else where it was
+ * installed. 0, or -ENOENT with a line in message. */
+int target_preload_find(const char *room, const char *name, char *ret_path, size_t size, char *message, size_t message_size);

@@ -19,6 +19,14 @@ struct report_frame {
     bool inlined, wrapper;
 };
 
+/* A return address that any run of the same binary can find again. */
+struct report_call {
+    const char *module;      /* path as loaded */
+    const uint8_t *build_id; /* of build_id_size bytes; size 0: not known */
+    size_t build_id_size;
+    uint64_t offset;         /* from the module's load bias */
+};
+
 struct report_site {
     char id[20]; /* stable from run to run, hexadecimal */
     const struct analyse_site *facts;
@@ -27,6 +35,8 @@ struct report_site {
     struct verdict_cost cost;
     const struct report_frame *stack; /* of its commonest path, innermost first */
     size_t stack_count;
+    const struct report_call *calls; /* what tells the site from others: malloc's caller first, the site's own last */
+    size_t call_count;
 };
 
 struct report {

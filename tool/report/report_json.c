@@ -111,6 +111,21 @@ static void add_stack(struct builder *b, cJSON *parent, const struct report_site
     }
 }
 
+static void add_calls(struct builder *b, cJSON *parent, const struct report_site *site)
+{
+    cJSON *calls = add_array(b, parent, "calls");
+    for (size_t i = 0; i < site->call_count && !b->failed; i++) {
+        const struct report_call *call = &site->calls[i];
+        char id[2 * 64 + 1] = "";
+        for (size_t k = 0; k < call->build_id_size && k < sizeof id / 2; k++)
+            snprintf(id + 2 * k, 3, "%02x", call->build_id[k]);
+        cJSON *object = add_object(b, calls, NULL);
+        add_text(b, object, "module", call->module);
+        add_text(b, object, "build_id", id);
+        add_count(b, object, "offset", call->offset);
+    }
+}
+
 static void add_size(struct builder *b, cJSON *parent, const struct analyse_site *facts)
 {
     cJSON *size = add_object(b, parent, "size");
@@ -193,6 +208,7 @@ static cJSON *site_object(struct builder *b, const struct report *report,
     add_bool(b, object, "system", site->names.system);
     add_text(b, object, "caller", site->names.caller_function);
     add_stack(b, object, site);
+    add_calls(b, object, site);
     add_count(b, object, "allocations", facts->allocations);
     add_count(b, object, "bytes", facts->bytes);
     add_share(b, object, "share_of_allocations", facts->allocations, report->totals->allocations);

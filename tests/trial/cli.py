@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""poolwise try: which blocks it serves, what it says of programs that do not suit, and what it refuses.
+
+    cli.py POOLWISE BUILD_DIRECTORY CASE
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import stat
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "record"))
+import checks
+from checks import check
+
+poolwise, build = sys.argv[1], pathlib.Path(sys.argv[2])
+mine, programs = build / "trial", build / "programs"
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+def run(*words, **options):
+    return checks.run([poolwise, *words], **options)
+
+
+def attempt(*words, status=0, **options):
+    done = run("try", "-n", "1", *words, **options)
+    check(done.returncode, status, f"status of try {' '.join(map(str, words))}: {done.stderr}")
+    return done
+
+
+def refused(pattern, *words, status=2, lines=1, **options):
+    done = run("try", *words, **options)
+    check(done.returncode, status, f"status of try {' '.join(map(str, words))}: {done.stderr}")
+    check(len(done.stderr.strip().splitlines()), lines, f"lines on standard error: {done.stderr!r}")
+    check(bool(re.search(pattern, done.stderr, re.I | re.S)), True, f"{done.stderr!r} says {pattern!r}")
+
+
+def advice(folder, *command):
+    path = folder / "advice.json"
+    done = run("advise", "--json", "-o", path, "--", *command)
+    check(done.returncode, 0, f"advise: {done.stderr}")
+    return path, {site["function"]: site for site in json.loads(path.read_text())["sites"]}
+
+
+def arm(document, name):
+    return next(arm for arm in document["arms"] if arm["name"] == name)
+
+
+@case
+def exact_sites(folder):
+    """Each site's blocks come from a pool, and no other's, however the wrappers on the way lay out their frames."""
+    path, sites = advice(folder, mine / "wrapped")
+    sites = sites | {"five": next(site for site in sites.values() if site["allocations"] == 5005)}
+    for name, count in {"one": 1001, "two": 2002, "three": 3003, "four": 4004, "five": 5005}.items():
+        check(sites[name]["allocations"], count, f"allocations of {name}")
+        check(len(sites[name]["calls"]) >= 2, True, f"{name} is known by more than malloc's caller: {sites[name]['calls']}")
+        for kind in "pool", "classes", "slab":
+            done = attempt("--json", "--from", path, "--site", sites[name]["id"], "--as", kind, "--", mine / "wrapped")
+            document = json.loads(done.stdout)
+            check(arm(document, "pooled")["blocks_from_pools"], count, f"blocks of {name} from pools, as {kind}")
+            check(arm(document, "control")["blocks_from_pools"], 0, "blocks from pools without a site")
+    two = f"{sites['one']['id']},{sites['four']['id']}"
+    document = json.loads(attempt("--json", "--from", path, "--site", two, "--as", "classes", "--", mine / "wrapped").stdout)
+    check(arm(document, "pooled")["blocks_from_pools"], 5005, "blocks of two sites")
+    check([site["function"] for site in document["sites"]], ["one", "four"], "sites one by one")
+
+
+@case
+def found_again(folder):
+    """Without --from the ids are those of the advice; a trace will do, too; and so will an exec on the way."""
+    _, sites = advice(folder, mine / "wrapped")
+    trace = folder / "trace"
+    check(run("record", "-o", trace, "--", mine / "wrapped").returncode, 0, "record")
+    for where in [], ["--from", trace]:
+        done = attempt("--json", *where, "--site", sites["two"]["id"][:8], "--", mine / "wrapped")
+        check(arm(json.loads(done.stdout), "pooled")["blocks_from_pools"], 2002, f"blocks by {where}")
+    done = attempt("--json", "--site", sites["two"]["id"], "--", "sh", "-c", f"exec {mine / 'wrapped'}")
+    check(arm(json.loads(done.stdout), "pooled")["blocks_from_pools"], 2002, "blocks after an exec")
+
+
+@case
+def rebuilt(folder):
+    """Sites of another build are named as such, and nothing is claimed."""
+    program = folder / "program"
+    shutil.copy(mine / "wrapped", program)
+    path, sites = advice(folder, program)
+    shutil.copy(mine / "wrapped_other", program)
+    refused(r"another build.*none of the sites was served", "-n", "1", "--from", path, "--site", sites["one"]["id"], "--", program,
+            lines=2)
+    refused(f"no site {sites['one']['id']}", "-n", "1", "--site", sites["one"]["id"], "--", program)
+
+
+@case
+def not_asked_for(folder):
+    """A site that this run does not come by is not passed over in silence."""
+    path, sites = advice(folder, mine / "fussy", "reads")
+    other, others = advice(folder, mine / "wrapped")
+    refused(r"not loaded|another build", "-n", "1", "--from", other, "--site", others["one"]["id"], "--", mine / "fussy", lines=2)
+
+
+@case
+def outcomes(folder):
+    """What changes when pooled is found, with the site that does it, and is never called a saving."""
+    _, sites = advice(folder, mine / "fussy")
+    ids = ",".join(sites[name]["id"] for name in ("calm", "touchy", "steady"))
+    for mode, words, options in (("prints", "standard output differs", []),
+                                 ("aborts", r"ends otherwise \(signal 6", []),
+                                 ("hangs", "ran past --timeout", ["--timeout", "1.5"])):
+        done = attempt(*options, "--site", ids, "--as", "classes", "--", mine / "fussy", mode, status=1)
+        check(bool(re.search(rf"site {sites['touchy']['id']} \(touchy.*{words}", done.stdout)), True,
+              f"{mode}: the site and {words!r} are in {done.stdout!r}")
+    done = attempt("--json", "--site", sites["calm"]["id"], "--", mine / "fussy", "aborts")
+    check(json.loads(done.stdout)["arms"][2]["outcome"], "same", "a site that matters to nothing")
+
+
+@case
+def varying_output(folder):
+    done = attempt("-n", "3", "--all", "--", mine / "fussy", "varies")
+    check("varies by itself" in done.stdout, True, done.stdout)
+
+
+@case
+def input_again(folder):
+    """Each run reads standard input from its start, a file or a pipe."""
+    text = "".join(f"line {i}\n" for i in range(3000))
+    (folder / "input").write_text(text)
+    with open(folder / "input") as file:
+        done = attempt("--json", "-n", "2", "--all", "--", mine / "fussy", "reads", stdin=file)
+    check(arm(json.loads(done.stdout), "pooled")["outcome"], "same", "output from a file")
+    served = arm(json.loads(done.stdout), "pooled")["blocks_from_pools"]
+    done = subprocess.run([poolwise, "try", "--json", "-n", "2", "--all", "--", mine / "fussy", "reads"], input=text, text=True,
+                          capture_output=True, timeout=checks.TIMEOUT_S)
+    check(done.returncode, 0, done.stderr)
+    check(arm(json.loads(done.stdout), "pooled")["blocks_from_pools"] >= served - 50, True, "as many lines from a pipe")
+    check(served > 9000, True, f"{served} blocks for 3000 lines and 6300 others")
+
+
+@case
+def server(folder):
+    """The load starts once the server listens; the server ends by SIGTERM; the metric is read from the load's output."""
+    socket = folder / "socket"
+    load = f"{mine / 'echo_server'} {socket} 300"
+    _, served = advice_of_server(folder, socket, load)
+    done = attempt("--json", "--bench", load, "--metric", "awk '{print $1}'", "--higher", "--site", served["answer"]["id"],
+                   "--as", "pool", "--", mine / "echo_server", socket)
+    document = json.loads(done.stdout)
+    check(document["metric"], "metric", "what decides")
+    check(arm(document, "pooled")["metric"], [300], "answers")
+    check(arm(document, "pooled")["blocks_from_pools"], 300, "blocks for them")
+    refused("the load failed: exit 3", "-n", "1", "--all", "--bench", "exit 3", "--", mine / "echo_server", socket)
+    refused("ended before it accepted", "-n", "1", "--all", "--bench", "true", "--", mine / "fussy")
+    refused("gave no number", "-n", "1", "--all", "--bench", load, "--metric", "echo none", "--", mine / "echo_server", socket)
+
+
+def advice_of_server(folder, socket, load):
+    """The site that try itself would find: by name, from an advice made beside a load."""
+    path = folder / "server.json"
+    with subprocess.Popen([poolwise, "advise", "--json", "-o", path, "--", mine / "echo_server", socket],
+                          stdout=subprocess.DEVNULL) as advise:
+        while not socket.exists():
+            pass
+        subprocess.run(load, shell=True, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["pkill", "-TERM", "-P", str(advise.pid)], check=True)
+        advise.wait(60)
+    return path, {site["function"]: site for site in json.loads(path.read_text())["sites"]}
+
+
+@case
+def require(folder):
+    done = attempt("-n", "2", "--all", "--require", "100", "--", mine / "fussy", status=1)
+    check("100 % was required" in done.stderr, True, done.stderr)
+    attempt("--all", "--", mine / "fussy")
+
+
+@case
+def bad_input(folder):
+    refused("which program", "--all")
+    refused("which program", "--all", mine / "fussy")
+    refused("no such command|not found", "--all", "--", "no-such-command-anywhere")
+    refused("statically linked", "--all", "--", programs / "static_program")
+    refused("no site ffffffff", "--site", "ffffffff", "--", mine / "fussy")
+    refused("first four digits", "--site", "ab", "--", mine / "fussy")
+    refused("--as wants --site", "--as", "pool", "--", mine / "fussy")
+    refused("--as arena", "--as", "arena", "--site", "ffffffff", "--", mine / "fussy")
+    refused("-n 0", "-n", "0", "--all", "--", mine / "fussy")
+    refused("--time never", "--time", "never", "--all", "--", mine / "fussy")
+    refused("--higher is about --metric", "--higher", "--all", "--", mine / "fussy")
+    refused("needs a value", "--site")
+    refused("unknown option --sites", "--sites=x", "--", mine / "fussy")
+    refused("/nonexistent/x", "-o", "/nonexistent/x", "--all", "--", mine / "fussy")
+    refused("/nonexistent/advice", "--from", "/nonexistent/advice", "--site", "ffffffff", "--", mine / "fussy")
+    (folder / "other.json").write_text('{"sites": []}')
+    refused("is no advice", "--from", folder / "other.json", "--site", "ffffffff", "--", mine / "fussy")
+    (folder / "cut.json").write_text('{"poolwise": "0.1.0", "sites": [')
+    refused("is no advice", "--from", folder / "cut.json", "--site", "ffffffff", "--", mine / "fussy")
+    (folder / "empty.json").write_text("")
+    refused("not a trace|no advice|too short|empty", "--from", folder / "empty.json", "--site", "ffffffff", "--", mine / "fussy")
+    refused("killed by signal", "-n", "1", "--all", "--", "sh", "-c", "kill -9 $$")
+    refused("past its time limit", "-n", "1", "--all", "--timeout", "0.2", "--", "sleep", "5")
+
+
+@case
+def setuid_program(folder):
+    if os.getuid() == 0:
+        program = folder / "program"
+        shutil.copy(mine / "fussy", program)
+        os.chown(program, 12345, 12345)
+        program.chmod(program.stat().st_mode | stat.S_ISUID)
+        refused("setuid", "--all", "--", program)
+    else:
+        refused("setuid", "--all", "--", checks.need("su"))
+
+
+@case
+def sanitized_program(folder):
+    compiler = checks.need("gcc")
+    (folder / "empty.c").write_text("int main(void) { return 0; }\n")
+    if checks.run([compiler, "-fsanitize=address", "-o", folder / "empty", folder / "empty.c"]).returncode:
+        checks.skip("no AddressSanitizer here")
+    refused("built with AddressSanitizer", "--all", "--", folder / "empty")
+
+
+@case
+def no_address_space(folder):
+    """Where the range cannot be had, everything comes from the program's own allocator, and that is said."""
+    done = checks.run(["sh", "-c", f"ulimit -v 4000000; exec {poolwise} try -n 1 --all -- {mine / 'fussy'}"])
+    check(done.returncode, 2, f"status: {done.stdout} {done.stderr}")
+    check("address space" in done.stderr, True, done.stderr)
+
+
+@case
+def finds_by_itself(folder):
+    """Without a site: a program of few allocations has nothing to try, and that is no failure."""
+    done = attempt("--", "sleep", "0.1", status=0)
+    check("nothing to try" in done.stdout, True, done.stdout)
+    done = attempt("--json", "--", "sleep", "0.1", status=0)
+    check(json.loads(done.stdout)["result"], "NOTHING_TO_TRY", "as a document")
+
+
+with checks.scratch() as scratch:
+    CASES[sys.argv[3]](scratch)
+checks.finish()
