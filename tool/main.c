@@ -14,6 +14,7 @@ static const struct {
     {"advise", "record a program, or read a trace, and say which allocation sites deserve a pool", cmd_advise},
     {"escape", "say from the source which blocks need not be on the heap", cmd_escape},
     {"record", "record a program into a trace file", cmd_record},
+    {"replay", "replay a trace against malloc, pools and other allocators: what each site would cost", cmd_replay},
     {"bench", "measure here where pooling pays: three workloads, Go's pool, the allocators", cmd_bench},
 };
 
