@@ -17,6 +17,8 @@
 #define STACK_MAX     40u  /* frames shown of a site's commonest path */
 #define REQUESTS_MAX  16u  /* addresses may lie in several functions of one name */
 #define NOTES_MAX     32u
+#define REPLAY_SITES  12u   /* measured at most, unless they are named: the costliest */
+#define REPLAY_SHARE  0.25  /* of what TAIL is below: estimates may be that far off */
 
 /* What a module is called and which build it is. */
 struct known_module {
@@ -31,7 +33,13 @@ struct advice {
     struct symbols *symbols;
     struct analyse *analyse;
     struct trace_sink names_sink;
-    const struct trace_sink *sinks[2];
+    const struct trace_sink *sinks[3];
+    size_t sink_count;
+    struct windows *windows; /* NULL: no replay */
+    struct appraisal measure;
+    bool measured;
+    size_t measured_sites[APPRAISE_SITES]; /* in `sites`, by place */
+    size_t measured_count;
     char *request;
     const struct join *join;
     uint64_t requests[REQUESTS_MAX];
@@ -138,6 +146,15 @@ int advice_create(const struct advice_options *options, struct advice **ret_advi
     advice->names_sink = (struct trace_sink){.context = advice, .process = on_process, .module = on_module};
     advice->sinks[0] = &advice->names_sink;
     advice->sinks[1] = analyse_sink(advice->analyse);
+    advice->sink_count = 2;
+    if (options->replay) {
+        advice->windows = windows_create(NULL);
+        if (!advice->windows) {
+            advice_destroy(advice);
+            return -ENOMEM;
+        }
+        advice->sinks[advice->sink_count++] = windows_sink(advice->windows);
+    }
     *ret_advice = advice;
     return 0;
 }
@@ -163,6 +180,7 @@ void advice_destroy(struct advice *advice)
     free(advice->verdicts);
     free(advice->program);
     free(advice->request);
+    windows_destroy(advice->windows);
     analyse_destroy(advice->analyse);
     symbols_destroy(advice->symbols);
     free(advice);
@@ -171,7 +189,7 @@ void advice_destroy(struct advice *advice)
 size_t advice_sinks(struct advice *advice, const struct trace_sink *const **ret_sinks)
 {
     *ret_sinks = advice->sinks;
-    return sizeof advice->sinks / sizeof *advice->sinks;
+    return advice->sink_count;
 }
 
 /* Appends the source-level frames of one address. */
@@ -330,8 +348,136 @@ static void notes_fill(struct advice *advice, const char *const *notes)
     advice->report.notes = advice->notes;
 }
 
-int advice_finish(struct advice *advice, const struct verdict_thresholds *thresholds, const char *const *command,
-                  const char *const *notes, const struct report **ret_report)
+static bool all_known(const struct advice *advice, const char *const *ids)
+{
+    for (; ids && *ids; ids++) {
+        bool known = false;
+        for (size_t i = 0; i < advice->site_count; i++)
+            known |= !strcmp(*ids, advice->sites[i].id);
+        if (!known)
+            return false;
+    }
+    return true;
+}
+
+/* The costliest sites that TAIL might not hold for, or those named. */
+static size_t candidates(const struct advice *advice, const struct verdict_thresholds *thresholds,
+                         const struct advice_replay *replay, const struct verdict *verdicts, size_t *ret_sites)
+{
+    const struct verdict_threshold *table;
+    double least = 0;
+    size_t count = 0, most = replay->sites ? APPRAISE_SITES : REPLAY_SITES;
+    for (size_t i = verdict_thresholds_list(thresholds, &table); i--;)
+        if (!strcmp(table[i].name, "tail-share"))
+            least = table[i].value * REPLAY_SHARE;
+    for (size_t i = 0; i < advice->site_count; i++) {
+        bool wanted = !replay->sites && verdicts[i].upper_bound_share >= least;
+        for (const char *const *id = replay->sites; id && *id; id++)
+            wanted |= !strcmp(*id, advice->sites[i].id);
+        if (!wanted)
+            continue;
+        /* By insertion: there are a dozen. */
+        size_t at = count < most ? count++ : most;
+        for (; at && verdicts[ret_sites[at - 1]].upper_bound_share < verdicts[i].upper_bound_share; at--)
+            if (at < most)
+                ret_sites[at] = ret_sites[at - 1];
+        if (at < most)
+            ret_sites[at] = i;
+    }
+    return count;
+}
+
+/* A first judgement, in which nothing is too little to matter, says how each site would be served. */
+static int survey(struct advice *advice, const struct verdict_input *inputs, size_t count,
+                  const struct analyse_totals *totals, uint64_t cpu_ns, struct verdict *ret_verdicts)
+{
+    struct verdict_thresholds *all = verdict_thresholds_create();
+    if (!all)
+        return -ENOMEM;
+    verdict_thresholds_set(all, "tail-share=0");
+    verdict_thresholds_set(all, "tail-rank=1e9");
+    int status = verdict_judge(all, inputs, count, totals, cpu_ns, ret_verdicts);
+    verdict_thresholds_destroy(all);
+    return status;
+}
+
+static void replay_note(struct advice *advice, int status)
+{
+    const struct replay_result *result = &advice->measure.result;
+    char *note = NULL;
+    int made = 0;
+    if (status == -ENODATA || windows_failed(advice->windows))
+        made = asprintf(&note, "Nothing was replayed: %s. Prices are estimates, not measured.",
+                        status == -ENODATA ? "no events were kept" : "memory ran out while events were kept");
+    else if (status == -ENOENT)
+        made = asprintf(&note, "Nothing was replayed: replay-worker was not found beside the program nor where it is "
+                               "installed (reinstall poolwise). Prices are estimates, not measured.");
+    else if (status == -EIO)
+        made = asprintf(&note, "Nothing was replayed: %s. Prices are estimates, not measured.",
+                        result->status[0] == WORKER_NO_MEMORY ? "the blocks did not fit into memory"
+                        : result->status[0] == WORKER_LATE    ? "one window took too long"
+                                                              : "the replay ended unexpectedly");
+    else if (status)
+        made = asprintf(&note, "Nothing was replayed: %s. Prices are estimates, not measured.", strerror(-status));
+    if (made > 0)
+        note_add(advice, note);
+    if (!status && result->cut &&
+        asprintf(&note, "The replay was cut by its time bound: %u of %u windows, %u repetitions in %.1f s; "
+                        "--replay-seconds gives it more.", result->windows_used, result->windows, result->repetitions,
+                 result->seconds) > 0)
+        note_add(advice, note);
+    if (!status && advice->measure.too_large &&
+        asprintf(&note, "%" PRIu64 " blocks were left out of the replay: they would not fit into its memory.",
+                 advice->measure.too_large) > 0)
+        note_add(advice, note);
+}
+
+/* Measures the candidates and puts their prices into `inputs` and the sites. */
+static int replay_sites(struct advice *advice, const struct verdict_thresholds *thresholds,
+                        const struct advice_replay *replay, struct verdict_input *inputs, size_t count, uint64_t cpu_ns)
+{
+    struct verdict *verdicts = calloc(count ? count : 1, sizeof *verdicts);
+    if (!verdicts)
+        return -ENOMEM;
+    int status = survey(advice, inputs, count, analyse_totals(advice->analyse), cpu_ns, verdicts);
+    if (status) {
+        free(verdicts);
+        return status;
+    }
+    struct appraise_site chosen[APPRAISE_SITES];
+    advice->measured_count = candidates(advice, thresholds, replay, verdicts, advice->measured_sites);
+    for (size_t i = 0; i < advice->measured_count; i++) {
+        size_t site = advice->measured_sites[i];
+        chosen[i] = (struct appraise_site){inputs[site].site, verdicts[site].pool, verdicts[site].simpler,
+                                          verdicts[site].simpler_bytes};
+    }
+    for (size_t i = 0; i < count; i++)
+        verdict_done(&verdicts[i]);
+    free(verdicts);
+    if (!advice->measured_count && !replay->all)
+        return 0;
+    appraise_rows(&advice->measure, replay->all);
+    const struct appraise_options options = {replay->seconds, replay->progress, replay->context};
+    status = appraise_run(&advice->measure, advice->windows, advice->analyse, chosen, advice->measured_count, &options);
+    replay_note(advice, status);
+    advice->measured = !status;
+    for (size_t i = 0; !status && i < advice->measured_count; i++) {
+        size_t site = advice->measured_sites[i];
+        appraise_cost(&advice->measure, &chosen[i], i, (double)cpu_ns, &inputs[site].cost);
+        advice->sites[site].cost = inputs[site].cost;
+    }
+    return status == -ENOMEM ? status : 0;
+}
+
+const struct appraisal *advice_measured(const struct advice *advice, const size_t **ret_sites, size_t *ret_count)
+{
+    *ret_sites = advice->measured_sites;
+    *ret_count = advice->measured ? advice->measured_count : 0;
+    return advice->measured ? &advice->measure : NULL;
+}
+
+int advice_finish(struct advice *advice, const struct verdict_thresholds *thresholds, const struct advice_replay *replay,
+                  const char *const *command, const char *const *notes, const struct report **ret_report)
 {
     int status = analyse_finish(advice->analyse);
     if (status)
@@ -360,11 +506,16 @@ int advice_finish(struct advice *advice, const struct verdict_thresholds *thresh
         status = site_fill(advice, facts[i], site);
         advice->site_count = i + 1;
         size_t size = (size_t)facts[i]->size.p50;
-        site->cost = (struct verdict_cost){cost_malloc_live_ns(&prices, size, facts[i]->live_peak),
-                                           cost_pool_pair_ns(&prices, size), false, {0, 0}};
+        site->cost = (struct verdict_cost){.malloc_pair_ns = cost_malloc_live_ns(&prices, size, facts[i]->live_peak),
+                                           .pool_pair_ns = cost_pool_pair_ns(&prices, size)};
+        if (facts[i]->grow.steps)
+            site->cost.grow_step_ns = cost_grow_step_ns(&prices, (size_t)facts[i]->grow.first.p50,
+                                                        (size_t)facts[i]->grow.final.p50);
         site->verdict = &advice->verdicts[i];
         inputs[i] = (struct verdict_input){facts[i], i, site->names, site->cost};
     }
+    if (!status && replay && advice->windows && all_known(advice, replay->sites))
+        status = replay_sites(advice, thresholds, replay, inputs, count, cpu_ns);
     if (!status)
         status = verdict_judge(thresholds, inputs, count, totals, cpu_ns, advice->verdicts);
     free(inputs);

@@ -15,6 +15,7 @@
 
 #define TOP_DEFAULT  12u
 #define WRAPPERS_MAX 64
+#define REPLAY_SECONDS 4.0
 
 static void help(FILE *stream)
 {
@@ -33,17 +34,20 @@ static void help(FILE *stream)
             "  --request FUNCTION   each call of it is a request: count what outlives its own\n"
             "  --static PATH        what the source says beside it: output of poolwise escape --json, or a folder with\n"
             "                       compile_commands.json or bitcode\n"
-            "  --no-replay          judge by calibrated prices alone (measured replays are not built yet: always so)\n"
+            "  --replay-seconds S   how long the costliest sites are replayed against malloc and what would replace it\n"
+            "                       (default %g; more gives narrower intervals)\n"
+            "  --no-replay          judge by calibrated prices alone: estimates, not measured\n"
             "  --thresholds         print every limit of the judgement and what it means\n"
             "  --threshold N=V      set one of them; may be given more than once\n%s\n"
             "How to read a verdict: docs/how-to-read-a-verdict.md\n",
-            TOP_DEFAULT, command_recording_help);
+            TOP_DEFAULT, REPLAY_SECONDS, command_recording_help);
 }
 
 struct advise {
     struct command_recording recording;
     const struct command_globals *globals;
-    bool json, show_thresholds;
+    bool json, show_thresholds, no_replay;
+    double replay_seconds;
     unsigned top;
     const char *request, *output, *source;
     struct join *join; /* what the source says; NULL: it was not asked */
@@ -89,7 +93,8 @@ static int option_take(struct advise *advise, int option, char **argv)
         advise->request = optarg;
         return 0;
     case OWN + 4:
-        return 0; /* prices are what there is */
+        advise->no_replay = true;
+        return 0;
     case OWN + 5:
         advise->show_thresholds = true;
         return 0;
@@ -97,6 +102,11 @@ static int option_take(struct advise *advise, int option, char **argv)
         return threshold_set(advise, optarg);
     case OWN + 7:
         advise->source = optarg;
+        return 0;
+    case OWN + 8:
+        advise->replay_seconds = strtod(optarg, &end);
+        if (end == optarg || *end || !(advise->replay_seconds > 0 && advise->replay_seconds <= 3600))
+            return command_error("--replay-seconds %s: it takes a number of seconds above 0, at most 3600", optarg);
         return 0;
     case 'o':
         advise->output = optarg;
@@ -161,11 +171,19 @@ static int trace_stats(const struct advise *advise, uint64_t events, uint64_t cp
     return EXIT_DONE;
 }
 
+static void replay_progress(void *context, double part)
+{
+    command_progress(context, "replaying: %.0f %%", part > 1 ? 100 : part * 100);
+}
+
 static int judge(const struct advise *advise, struct advice *advice, const char *const *command, const char *const *notes)
 {
     const struct report *report;
     command_progress(advise->globals, "judging");
-    int status = advice_finish(advice, advise->thresholds, command, notes, &report);
+    const struct advice_replay replay = {.seconds = advise->replay_seconds,
+                                         .progress = replay_progress,
+                                         .context = (void *)(uintptr_t)advise->globals};
+    int status = advice_finish(advice, advise->thresholds, advise->no_replay ? NULL : &replay, command, notes, &report);
     command_progress_done(advise->globals);
     if (status)
         return command_error("the analysis failed: %s", strerror(-status));
@@ -234,10 +252,12 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
         {"thresholds", no_argument, NULL, COMMAND_OPTION_OWN + 5},
         {"threshold", required_argument, NULL, COMMAND_OPTION_OWN + 6},
         {"static", required_argument, NULL, COMMAND_OPTION_OWN + 7},
+        {"replay-seconds", required_argument, NULL, COMMAND_OPTION_OWN + 8},
         {"output", required_argument, NULL, 'o'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
-    struct advise advise = {.globals = globals, .top = TOP_DEFAULT, .thresholds = verdict_thresholds_create()};
+    struct advise advise = {.globals = globals, .top = TOP_DEFAULT, .replay_seconds = REPLAY_SECONDS,
+                            .thresholds = verdict_thresholds_create()};
     if (!advise.thresholds)
         return command_error("out of memory");
     int status = 0, option;
@@ -269,7 +289,7 @@ int cmd_advise(const struct command_globals *globals, int argc, char **argv)
     } else if (!status && advise.source && join_open(advise.source, &advise.join, reason, sizeof reason)) {
         status = command_error("%s", reason);
     } else if (!status) {
-        const struct advice_options wanted = {advise.wrappers, advise.request, advise.join};
+        const struct advice_options wanted = {advise.wrappers, advise.request, advise.join, !advise.no_replay};
         char *message = NULL;
         int failed = advice_create(&wanted, &advice, &message);
         if (failed)

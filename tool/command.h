@@ -26,6 +26,7 @@ int cmd_bench(const struct command_globals *globals, int argc, char **argv);
 int cmd_escape(const struct command_globals *globals, int argc, char **argv);
 int cmd_record(const struct command_globals *globals, int argc, char **argv);
 int cmd_try(const struct command_globals *globals, int argc, char **argv);
+int cmd_replay(const struct command_globals *globals, int argc, char **argv);
 
 /* "poolwise: ..." on standard error; returns EXIT_PROBLEM. */
 int command_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -15,6 +15,7 @@ static const struct {
     {"escape", "say from the source which blocks need not be on the heap", cmd_escape},
     {"record", "record a program into a trace file", cmd_record},
     {"try", "run a program with the advice applied, in turn with itself, and say what it saves", cmd_try},
+    {"replay", "replay a trace against malloc, pools and other allocators: what each site would cost", cmd_replay},
     {"bench", "measure here where pooling pays: three workloads, Go's pool, the allocators", cmd_bench},
 };
 

@@ -143,3 +143,6 @@ int analyse_finish(struct analyse *analyse);
 /* Only after analyse_finish. Sites ordered by allocations, most first; valid until destroy. */
 size_t analyse_sites(struct analyse *analyse, const struct analyse_site *const **ret_sites);
 const struct analyse_totals *analyse_totals(const struct analyse *analyse);
+
+/* Likewise: analyse_site.number of the site to which blocks made with this stack belong; UINT32_MAX: none was. */
+uint32_t analyse_site_number(const struct analyse *analyse, uint32_t stack);

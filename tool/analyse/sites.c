@@ -236,6 +236,14 @@ int site_logs_empty(struct site *site)
     return result ? result : lifetimes_empty(site);
 }
 
+uint32_t analyse_site_number(const struct analyse *a, uint32_t stack)
+{
+    uint32_t path = stack == TRACE_NO_STACK ? a->unknown_path
+                    : stack < a->node_count ? a->nodes[stack].path
+                                            : ANALYSE_NONE;
+    return path < a->path_count ? a->paths[path].site : ANALYSE_NONE;
+}
+
 void sites_done(struct analyse *a)
 {
     for (uint32_t i = 0; i < a->site_count; i++) {

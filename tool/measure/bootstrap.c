@@ -2,8 +2,11 @@
 #include "bootstrap.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
+
+#define DIFFERENCE_SEED UINT64_C(3)
+#define PAIRS_LEAST     3
 
 static int by_value(const void *left, const void *right)
 {
@@ -23,9 +26,12 @@ double median_of(const double *values, size_t count)
     double *sorted = malloc((count ? count : 1) * sizeof *sorted);
     if (!sorted)
         return count ? values[0] : 0;
-    memcpy(sorted, values, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, by_value);
-    double median = median_sorted(sorted, count);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(values[i]))
+            sorted[kept++] = values[i];
+    qsort(sorted, kept, sizeof *sorted, by_value);
+    double median = median_sorted(sorted, kept);
     free(sorted);
     return median;
 }
@@ -67,5 +73,53 @@ int bootstrap_median(const double *values, size_t count, unsigned resamples, uin
     *ret_interval = (struct interval){median_of(values, count), medians[cut], medians[resamples - 1 - cut]};
     free(drawn);
     free(medians);
+    return 0;
+}
+
+static double median_sorting(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, by_value);
+    return median_sorted(values, count);
+}
+
+/* `pairs` is two rows of `count` values; `drawn` has room for as much. */
+static void resample_differences(const double *pairs, double *drawn, size_t count, double *differences, unsigned resamples)
+{
+    uint64_t state = DIFFERENCE_SEED;
+    for (unsigned i = 0; i < resamples; i++) {
+        for (size_t k = 0; k < count; k++) {
+            size_t which = draw_below(&state, count);
+            drawn[k] = pairs[which];
+            drawn[count + k] = pairs[count + which];
+        }
+        differences[i] = median_sorting(drawn, count) - median_sorting(drawn + count, count);
+    }
+    qsort(differences, resamples, sizeof *differences, by_value);
+}
+
+int bootstrap_difference(const double *a, const double *b, size_t count, unsigned resamples, double ret_ci95[2])
+{
+    ret_ci95[0] = -HUGE_VAL;
+    ret_ci95[1] = HUGE_VAL;
+    if (count > UINT32_MAX || !resamples)
+        return -EINVAL;
+    double *values = malloc((4 * count + resamples) * sizeof *values);
+    if (!values)
+        return -ENOMEM;
+    size_t kept = 0, cut = (size_t)(0.025 * (double)resamples);
+    for (size_t i = 0; i < count; i++)
+        kept += isfinite(a[i]) && isfinite(b[i]);
+    for (size_t i = 0, at = 0; i < count; i++)
+        if (isfinite(a[i]) && isfinite(b[i])) {
+            values[at] = a[i];
+            values[kept + at++] = b[i];
+        }
+    double *differences = values + 4 * count;
+    if (kept >= PAIRS_LEAST) {
+        resample_differences(values, values + 2 * count, kept, differences, resamples);
+        ret_ci95[0] = differences[cut];
+        ret_ci95[1] = differences[resamples - 1 - cut];
+    }
+    free(values);
     return 0;
 }

@@ -284,3 +284,12 @@ double cost_pool_pair_ns(const struct cost_table *table, size_t size)
 {
     return interpolate(table, table->pool_pair_ns, size);
 }
+
+double cost_grow_step_ns(const struct cost_table *table, size_t first, size_t final)
+{
+    double sum = 0;
+    unsigned steps = 0;
+    for (size_t size = first ? first : 1; size < final && steps < 64; size *= 2, steps++)
+        sum += cost_malloc_pair_ns(table, size > final / 2 ? final : size * 2);
+    return steps ? sum / steps : cost_malloc_pair_ns(table, final);
+}

@@ -32,3 +32,6 @@ double cost_malloc_pair_ns(const struct cost_table *table, size_t size);
  * for thousands. What a site with many live blocks costs at most is only seen this way. */
 double cost_malloc_live_ns(const struct cost_table *table, size_t size, uint64_t live);
 double cost_pool_pair_ns(const struct cost_table *table, size_t size);
+/* Of one step of a block that grows from `first` to `final` bytes by doubling: a new block, the old one
+ * freed; copying apart. */
+double cost_grow_step_ns(const struct cost_table *table, size_t first, size_t final);

@@ -160,6 +160,23 @@ static void add_deaths(struct builder *b, cJSON *parent, const struct analyse_si
     add_count(b, parent, "threads", facts->threads);
 }
 
+/* What would do without a pool, if that was replayed as well. */
+static void add_simpler(struct builder *b, cJSON *parent, const struct report_site *site, uint64_t program_cpu_ns)
+{
+    if (!site->cost.simpler.measured) {
+        attach(b, parent, "simpler", cJSON_CreateNull());
+        return;
+    }
+    cJSON *simpler = add_object(b, parent, "simpler");
+    add_text(b, simpler, "verdict", verdict_name(site->cost.simpler.kind));
+    add_real(b, simpler, "pair_ns", site->cost.simpler.pair_ns);
+    double saved_ns = (double)site->facts->allocations * (site->cost.malloc_pair_ns - site->cost.simpler.pair_ns);
+    add_real(b, simpler, "saved_cpu_share", program_cpu_ns ? saved_ns / (double)program_cpu_ns : 0);
+    cJSON *interval = add_array(b, simpler, "ci95");
+    add_real(b, interval, NULL, site->cost.simpler.saved_ci95[0]);
+    add_real(b, interval, NULL, site->cost.simpler.saved_ci95[1]);
+}
+
 static void add_verdict(struct builder *b, cJSON *object, const struct report_site *site,
                         uint64_t program_cpu_ns)
 {
@@ -175,6 +192,10 @@ static void add_verdict(struct builder *b, cJSON *object, const struct report_si
         cJSON *interval = add_array(b, replay, "ci95");
         add_real(b, interval, NULL, site->cost.saved_ci95[0]);
         add_real(b, interval, NULL, site->cost.saved_ci95[1]);
+        add_text(b, replay, "pool", verdict_pool_name(verdict->pool.kind));
+        add_count(b, replay, "pool_bytes", verdict->pool.bytes);
+        add_count(b, replay, "repetitions", site->cost.repetitions);
+        add_simpler(b, replay, site, program_cpu_ns);
     } else {
         attach(b, object, "replay", cJSON_CreateNull());
     }

@@ -374,7 +374,7 @@ static void write_paragraph(const struct page *page, const size_t *rows, size_t 
     if (verdict->saved_share > 0 && verdict->kind != VERDICT_POOL) { /* whose reason says it */
         snprintf(text, sizeof text, "Saves %s of CPU time (%s).",
                  figure_share(verdict->saved_share).text,
-                 verdict->estimated ? "estimated" : "measured");
+                 verdict->estimated ? "estimated, not measured" : "measured");
         fprintf(stream, "%*s", PARAGRAPH_INDENT, "");
         layout_fill(stream, text, PARAGRAPH_INDENT, PARAGRAPH_INDENT, page->style->width);
     }

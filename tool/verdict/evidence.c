@@ -67,7 +67,8 @@ static void say_weight(const struct weighed *w, double cpu_ns, FILE *stream)
             figure_count(site->allocations).text);
     if (site->grow.steps)
         fprintf(stream, " and %s growth steps", figure_count(site->grow.steps).text);
-    fprintf(stream, " at %s are %s", figure_ns(w->malloc_ns).text, figure_ns(w->cost_ns).text);
+    fprintf(stream, " at %s%s are %s", figure_ns(w->malloc_ns).text,
+            site->grow.steps && w->input->cost.measured ? " a block" : "", figure_ns(w->cost_ns).text);
     if (cpu_ns > 0)
         fprintf(stream, ", at most %s of the program's %s CPU.\n", figure_share(w->share).text,
                 figure_ns(cpu_ns).text);
@@ -120,7 +121,7 @@ static void say_cost(const struct verdict_thresholds *thresholds, const struct w
             "Cost: malloc+free %s, a pool's get+put %s, %s; %s of gets would hit; a pool %s ",
             figure_ns(w->malloc_ns).text, figure_ns(w->pool_pair_ns).text,
             cost->measured ? "measured with this site's own events"
-                           : "estimated from this machine's calibration",
+                           : "estimated from this machine's calibration, not measured",
             figure_share(w->hit_rate).text, w->pool_ns < 0 ? "would lose" : "would save");
     double size_ns = w->pool_ns < 0 ? -w->pool_ns : w->pool_ns;
     if (cpu_ns > 0)

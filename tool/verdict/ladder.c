@@ -42,6 +42,22 @@ static void say_not_yours(const struct ladder *ladder)
     }
 }
 
+/* What the advice saves: as measured, when just that was replayed; else `otherwise`. */
+static double simpler_saves(const struct ladder *ladder, enum verdict_kind kind, double otherwise)
+{
+    bool measured = ladder->w->input->cost.simpler.measured && ladder->w->input->cost.simpler.kind == kind;
+    return !measured ? otherwise : ladder->w->simpler_ns > 0 ? ladder->w->simpler_ns : 0;
+}
+
+/* "; measured, 1.2 ns instead of 9.8 ns a block" */
+static void say_simpler_price(const struct ladder *ladder, enum verdict_kind kind)
+{
+    const struct verdict_cost *cost = &ladder->w->input->cost;
+    if (cost->simpler.measured && cost->simpler.kind == kind)
+        fprintf(ladder->reason, "; measured, %s instead of %s a block", figure_ns(cost->simpler.pair_ns).text,
+                figure_ns(ladder->w->malloc_ns).text);
+}
+
 /* Rung 1: does it need the heap at all? A library's own frame is nobody's to change, and a block
  * that realloc grows has no size to declare. */
 static bool rung_frame(const struct ladder *ladder, struct decision *ret_decision)
@@ -61,8 +77,11 @@ static bool rung_frame(const struct ladder *ladder, struct decision *ret_decisio
             figure_bytes(w->largest).text);
     if (live > 1)
         fprintf(ladder->reason, ", at most %s at once", figure_count(live).text);
+    say_simpler_price(ladder, VERDICT_STACK);
     *ret_decision = (struct decision){
-        .kind = VERDICT_STACK, .bytes = w->largest, .saved_ns = w->cost_ns * w->in_frame};
+        .kind = VERDICT_STACK,
+        .bytes = w->largest,
+        .saved_ns = simpler_saves(ladder, VERDICT_STACK, w->cost_ns) * w->in_frame};
     return true;
 }
 
@@ -149,7 +168,10 @@ static bool rung_system(const struct ladder *ladder, struct decision *ret_decisi
     bool inside = at_least(ladder, w->in_frame, THRESHOLD_HOIST_SHARE);
     if (w->input->names.caller_function && (inside || kept_at_hand(w))) {
         *ret_decision = (struct decision){
-            .kind = VERDICT_HOIST, .bytes = w->largest, .saved_ns = w->cost_ns, .level = 1};
+            .kind = VERDICT_HOIST,
+            .bytes = w->largest,
+            .saved_ns = simpler_saves(ladder, VERDICT_HOIST, w->cost_ns),
+            .level = 1};
         fprintf(ladder->reason, "%s blocks of a library, ", figure_count(site->allocations).text);
         if (inside)
             fprintf(ladder->reason, "gone before its function returns");
@@ -197,7 +219,26 @@ static bool rung_sizes(const struct ladder *ladder, struct decision *ret_decisio
     return true;
 }
 
-/* Rung 4: is there a simpler fix? */
+/* Rung 4: is there a simpler fix? Where both were measured, buffers that keep their room may be ahead of
+ * asking for it at once. */
+static bool buffers_win(const struct ladder *ladder, double presize_ns)
+{
+    const struct weighed *w = ladder->w;
+    return w->input->cost.simpler.measured && w->input->cost.simpler.kind == VERDICT_PRESIZE && w->pool_wins &&
+           w->pool_ns >= presize_ns * threshold(ladder->thresholds, THRESHOLD_POOL_OVER);
+}
+
+static void say_buffers(const struct ladder *ladder, double presize_ns)
+{
+    const struct weighed *w = ladder->w;
+    fprintf(ladder->reason, "a pool of buffers saves ");
+    say_saving(ladder, w->pool_ns);
+    fprintf(ladder->reason, " (measured): %s instead of %s for each of %s blocks with %s growth steps; the final size at once would save ",
+            figure_ns(w->pool_pair_ns).text, figure_ns(w->malloc_ns).text, figure_count(w->facts->allocations).text,
+            figure_count(w->facts->grow.steps).text);
+    say_saving(ladder, presize_ns);
+}
+
 static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision)
 {
     const struct weighed *w = ladder->w;
@@ -210,14 +251,21 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
     uint64_t bytes = median ? final->p50 : final->p95;
     double removed = (double)site->grow.steps * (median ? 0.5 : 0.95);
 
+    double saved_ns = simpler_saves(ladder, VERDICT_PRESIZE, w->growth_ns * (median ? 0.5 : 0.95));
+    if (buffers_win(ladder, saved_ns)) {
+        say_buffers(ladder, saved_ns);
+        *ret_decision = (struct decision){.kind = VERDICT_POOL, .bytes = w->pool.bytes, .saved_ns = w->pool_ns};
+        return true;
+    }
+
     fprintf(ladder->reason,
             "%s of %s blocks grow, by %.1f steps each: %s at once (%s of the final sizes) removes "
             "about %s reallocs",
             figure_count(site->grow.chains).text, figure_count(site->allocations).text,
             w->grow_steps, figure_bytes(bytes).text, median ? "the median" : "p95",
             figure_count(count_of(removed)).text);
-    *ret_decision = (struct decision){
-        .kind = VERDICT_PRESIZE, .bytes = bytes, .saved_ns = w->growth_ns * (median ? 0.5 : 0.95)};
+    say_simpler_price(ladder, VERDICT_PRESIZE);
+    *ret_decision = (struct decision){.kind = VERDICT_PRESIZE, .bytes = bytes, .saved_ns = saved_ns};
     return true;
 }
 
@@ -246,8 +294,11 @@ static bool rung_hoist(const struct ladder *ladder, struct decision *ret_decisio
         fprintf(ladder->reason, "its caller");
     fprintf(ladder->reason, " makes %s of them: one block outside that loop does",
             figure_count(count_of(own ? per_frame : per_caller)).text);
-    *ret_decision = (struct decision){
-        .kind = VERDICT_HOIST, .bytes = w->largest, .saved_ns = w->cost_ns, .level = own ? 0 : 1};
+    say_simpler_price(ladder, VERDICT_HOIST);
+    *ret_decision = (struct decision){.kind = VERDICT_HOIST,
+                                      .bytes = w->largest,
+                                      .saved_ns = simpler_saves(ladder, VERDICT_HOIST, w->cost_ns),
+                                      .level = own ? 0 : 1};
     return true;
 }
 
@@ -265,7 +316,9 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
                 w->arena_sites == 2 ? "" : "s");
     fprintf(ladder->reason, ": free them together");
     /* An arena gets a block about as fast as a pool and frees none. */
-    double saved = (double)site->allocations * (w->malloc_ns - w->pool_pair_ns);
+    double saved =
+        simpler_saves(ladder, VERDICT_ARENA, (double)site->allocations * (w->malloc_ns - w->pool_pair_ns));
+    say_simpler_price(ladder, VERDICT_ARENA);
     *ret_decision = (struct decision){
         .kind = VERDICT_ARENA,
         .bytes = count_of(share_of((double)site->bytes, (double)site->allocations) *
@@ -274,22 +327,13 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
     return true;
 }
 
-/* Blocks of one size get items of that size; others the size class that holds all, or nearly all.
- */
-static uint64_t pool_item_bytes(const struct weighed *w)
-{
-    if (w->facts->size.min == w->largest)
-        return w->largest;
-    return w->largest > w->cap && w->cap_covers ? w->cap : round_to_class(w->largest);
-}
-
 /* Rung 5: what it costs. Always decides. */
 static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision)
 {
     const struct weighed *w = ladder->w;
     const struct analyse_site *site = w->facts;
     const struct verdict_cost *cost = &w->input->cost;
-    const char *how = cost->measured ? "measured" : "estimated";
+    const char *how = cost->measured ? "measured" : "estimated, not measured";
 
     if (w->pool_wins) {
         *ret_decision = (struct decision){

@@ -83,6 +83,15 @@ static void write_header(const struct snippet *s, const char *reason, double cpu
             figure_ns(w->malloc_ns).text);
     if (w->pool_pair_ns > 0)
         fprintf(s->stream, ", a pool's get+put %s", figure_ns(w->pool_pair_ns).text);
+    const struct verdict_cost *cost = &w->input->cost;
+    if (cost->simpler.measured)
+        fprintf(s->stream, ", %s %s", verdict_name(cost->simpler.kind), figure_ns(cost->simpler.pair_ns).text);
+    if (cost->measured && cpu_ns > 0) {
+        bool simpler = cost->simpler.measured && cost->simpler.kind == s->decision->kind;
+        const double *interval = simpler ? cost->simpler.saved_ci95 : cost->saved_ci95;
+        fprintf(s->stream, ";\n * 95 %% interval %s to %s, %u repetitions", figure_share(interval[0]).text,
+                figure_share(interval[1]).text, cost->repetitions);
+    }
     fprintf(s->stream, ".\n * Look again when the sizes or the numbers above have shifted.\n */\n");
 }
 
@@ -132,8 +141,44 @@ static void write_stack(const struct snippet *s)
             s->zeroed ? "calloc(1, size)" : "malloc(size)", s->name);
 }
 
+/* Items of the cap's size; what is larger never comes near the pool. */
+static void write_flat_cap(const struct snippet *s)
+{
+    const char *n = s->name;
+    fprintf(s->stream, "#include <poolwise/pool.h>\n#include <stdlib.h>\n%s\n",
+            s->zeroed ? "#include <string.h>\n" : "");
+    write_type(s, s->decision->bytes);
+    fprintf(s->stream, "PWISE_DEFINE_POOL(%s_pool, struct %s_block);\n\n", n, n);
+    fprintf(s->stream,
+            "static inline void *%s_take(size_t size)\n{\n"
+            "    if (size > sizeof(struct %s_block))\n"
+            "        return %s;\n",
+            n, n, s->zeroed ? "calloc(1, size)" : "malloc(size)");
+    if (s->zeroed)
+        fprintf(s->stream,
+                "    void *block = %s_pool_get();\n"
+                "    if (block)\n"
+                "        memset(block, 0, size);\n"
+                "    return block;\n}\n\n",
+                n);
+    else
+        fprintf(s->stream, "    return %s_pool_get();\n}\n\n", n);
+    fprintf(s->stream,
+            "/* `size` is the one that the block was taken with. */\n"
+            "static inline void %s_give(void *block, size_t size)\n{\n"
+            "    if (size > sizeof(struct %s_block))\n"
+            "        free(block); /* over the cap: not kept */\n"
+            "    else\n"
+            "        %s_pool_put(block);\n}\n",
+            n, n, n);
+}
+
 static void write_cap(const struct snippet *s)
 {
+    if (s->w->pool.kind == VERDICT_POOL_PLAIN) {
+        write_flat_cap(s);
+        return;
+    }
     const char *n = s->name;
     fprintf(s->stream,
             "#include <poolwise/pool.h>\n#include <stdlib.h>\n%s\n"
@@ -180,8 +225,37 @@ static void write_cap(const struct snippet *s)
             s->zeroed ? "    if (buffer)\n        memset(buffer->data, 0, size);\n" : "");
 }
 
+/* A growing block: the buffers keep the room that they have gained. */
+static void write_buffers(const struct snippet *s)
+{
+    const char *n = s->name;
+    fprintf(s->stream,
+            "#include <poolwise/buffer.h>\n\n"
+            "/* At first use. */\n"
+            "static inline pwise_buffer_pool *%s_pool(void)\n{\n"
+            "    static pwise_buffer_pool *pool;\n"
+            "    if (!pool)\n"
+            "        pool = pwise_buffer_pool_create(&(struct pwise_buffer_pool_options){\n"
+            "            .name = \"%s\", .max_capacity = %" PRIu64 "});\n"
+            "    return pool;\n}\n\n",
+            n, n, s->decision->bytes);
+    fprintf(s->stream,
+            "/* An empty buffer, to be filled by pwise_buffer_append: in place of the first malloc and of all\n"
+            " * reallocs. Call it once before there are threads. */\n"
+            "static inline struct pwise_buffer *%s_take(void)\n{\n"
+            "    return pwise_buffer_pool_get(%s_pool());\n}\n\n"
+            "/* In place of free; the length that it has then counts as used. */\n"
+            "static inline void %s_give(struct pwise_buffer *buffer)\n{\n"
+            "    pwise_buffer_pool_put(%s_pool(), buffer);\n}\n",
+            n, n, n, n);
+}
+
 static void write_pool(const struct snippet *s)
 {
+    if (s->w->pool.kind == VERDICT_POOL_BUFFERS) {
+        write_buffers(s);
+        return;
+    }
     if (s->decision->bytes < s->w->largest) {
         write_cap(s);
         return;

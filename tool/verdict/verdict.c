@@ -33,6 +33,12 @@ static const struct {
     [VERDICT_LOSES] = {"LOSES", "Measured: a pool does not win here."},
 };
 
+const char *verdict_pool_name(enum verdict_pool_kind kind)
+{
+    static const char *const names[] = {"plain", "capped", "classes", "buffers"};
+    return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "?";
+}
+
 const char *verdict_name(enum verdict_kind kind)
 {
     return (unsigned)kind < VERDICT_COUNT ? kinds[kind].name : "?";
@@ -86,6 +92,11 @@ static int judge_one(const struct verdict_thresholds *thresholds, const struct w
     ret_verdict->upper_bound_share = w->share;
     ret_verdict->saved_share = share_of(decision.saved_ns, cpu_ns);
     ret_verdict->estimated = !w->input->cost.measured;
+    ret_verdict->pool = w->pool;
+    bool simpler = decision.kind == VERDICT_STACK || decision.kind == VERDICT_HOIST ||
+                   decision.kind == VERDICT_PRESIZE || decision.kind == VERDICT_ARENA;
+    ret_verdict->simpler = simpler ? decision.kind : VERDICT_TAIL;
+    ret_verdict->simpler_bytes = simpler ? decision.bytes : 0;
     ret_verdict->slab_hint = w->slab_hint && decision.kind != VERDICT_STACK;
 
     if (text_open(&text) < 0)

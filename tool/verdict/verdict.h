@@ -33,10 +33,35 @@ const char *verdict_meaning(enum verdict_kind kind); /* one sentence */
 /* Cost of one malloc+free pair and of one pool get+put pair of about this size on this machine. The
  * estimate comes from replay's calibration; a replay of the site's own events replaces it. */
 struct verdict_cost {
+    /* Measured: of a whole block, the steps by which it grows included. Estimated: without them. */
     double malloc_pair_ns, pool_pair_ns;
     bool measured;        /* false: an estimate from the machine's calibration, and labelled so */
-    double saved_ci95[2]; /* share of the program's CPU time; only when measured */
+    double saved_ci95[2]; /* share of the program's CPU time, ns a block when that is unknown; only when measured */
+    double grow_step_ns;  /* estimated: of one step, at the sizes that it grows through; 0: as a pair */
+    /* What would do without a pool, if that was replayed as well. */
+    struct {
+        bool measured;
+        enum verdict_kind kind;
+        double pair_ns;
+        double saved_ci95[2]; /* share of the program's CPU time */
+    } simpler;
+    uint32_t repetitions;
 };
+
+/* How a pool for the site is to be set up. */
+enum verdict_pool_kind {
+    VERDICT_POOL_PLAIN,   /* items of one size; what is larger comes from malloc */
+    VERDICT_POOL_CAPPED,  /* items that hold a block, dropped at put when it is over the cap */
+    VERDICT_POOL_CLASSES, /* a pool for each power of two */
+    VERDICT_POOL_BUFFERS, /* a pool of growable buffers */
+};
+
+struct verdict_pool {
+    enum verdict_pool_kind kind;
+    uint64_t low, bytes; /* CLASSES: the smallest and the largest. Else bytes: the item, or the cap */
+};
+
+const char *verdict_pool_name(enum verdict_pool_kind kind); /* "plain" */
 
 /* Every threshold of the ladder: one table, printed by --thresholds, each overridable by
  * name=value. */
@@ -77,6 +102,9 @@ struct verdict {
     double saved_share; /* predicted saving of what is advised; 0 for TAIL, RETAINED, LOSES */
     uint64_t bytes; /* the size the advice names: cap, item size, presize-to, stack size; 0: none */
     bool estimated; /* rests on the calibration, not on a replay of this site */
+    struct verdict_pool pool; /* what a pool for it would look like, whatever the verdict */
+    uint64_t simpler_bytes;   /* the size that goes with what is simpler: as bytes, if that is the verdict */
+    enum verdict_kind simpler; /* STACK, HOIST, PRESIZE or ARENA when the facts allow it; else TAIL */
     bool slab_hint; /* facts that hint at SLAB; only a trial gives that verdict */
     char *reason;   /* one line: the number that decided; never NULL */
     char *evidence; /* a paragraph: each rung and its number */

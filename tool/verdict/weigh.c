@@ -153,6 +153,41 @@ static void weigh_pool(const struct verdict_thresholds *thresholds, double cpu_n
                    (!cost->measured || cost->saved_ci95[0] > 0);
 }
 
+uint64_t pool_item_bytes(const struct weighed *w)
+{
+    if (w->facts->size.min == w->largest)
+        return w->largest;
+    return w->largest > w->cap && w->cap_covers ? w->cap : round_to_class(w->largest);
+}
+
+#define ITEM_WASTE   4     /* item / median block at most */
+#define BUFFER_BYTES 65536 /* as far as a pool of buffers goes by default */
+
+/* Items of the cap's size, and malloc for what is larger, waste little when most blocks are nearly that large; else
+ * each item holds a block of its own. */
+static enum verdict_pool_kind capped(const struct weighed *w, uint64_t cap)
+{
+    return cap <= ITEM_WASTE * w->facts->size.p50 ? VERDICT_POOL_PLAIN : VERDICT_POOL_CAPPED;
+}
+
+/* Blocks that grow belong in buffers that are kept with the room they have gained. */
+static void weigh_form(struct weighed *w)
+{
+    const struct analyse_site *site = w->facts;
+    if (w->grows) {
+        uint64_t final = round_to_class(site->grow.final.p95);
+        w->pool = (struct verdict_pool){VERDICT_POOL_BUFFERS, 0, final > BUFFER_BYTES ? final : BUFFER_BYTES};
+    } else if (w->wide && w->cap_covers) {
+        w->pool = (struct verdict_pool){capped(w, w->cap), 0, w->cap};
+    } else if (w->wide || !w->one_size) {
+        uint64_t low = round_to_class(site->size.p1 ? site->size.p1 : 1), top = round_to_class(site->size.p99);
+        w->pool = (struct verdict_pool){VERDICT_POOL_CLASSES, low, top > low ? top : low};
+    } else {
+        uint64_t bytes = pool_item_bytes(w);
+        w->pool = (struct verdict_pool){bytes < w->largest ? capped(w, bytes) : VERDICT_POOL_PLAIN, 0, bytes};
+    }
+}
+
 static void weigh_density(const struct verdict_thresholds *thresholds, struct weighed *w)
 {
     const struct analyse_site *site = w->facts;
@@ -210,9 +245,14 @@ int weigh(const struct verdict_thresholds *thresholds, const struct verdict_inpu
         order[i] = w;
         w->malloc_ns = finite_or_zero(inputs[i].cost.malloc_pair_ns);
         w->pool_pair_ns = finite_or_zero(inputs[i].cost.pool_pair_ns);
-        w->growth_ns =
-            (double)site->grow.steps * w->malloc_ns +
-            (double)site->grow.bytes_moved * threshold(thresholds, THRESHOLD_GROW_COPY_NS);
+        double step_ns = finite_or_zero(inputs[i].cost.grow_step_ns);
+        if (!inputs[i].cost.measured)
+            w->growth_ns =
+                (double)site->grow.steps * (step_ns > 0 ? step_ns : w->malloc_ns) +
+                (double)site->grow.bytes_moved * threshold(thresholds, THRESHOLD_GROW_COPY_NS);
+        if (inputs[i].cost.measured && inputs[i].cost.simpler.measured)
+            w->simpler_ns = (double)site->allocations *
+                            (w->malloc_ns - finite_or_zero(inputs[i].cost.simpler.pair_ns));
         w->cost_ns = (double)site->allocations * w->malloc_ns + w->growth_ns;
         w->share = share_of(w->cost_ns, (double)program_cpu_ns);
         weigh_frames(thresholds, w);
@@ -220,6 +260,7 @@ int weigh(const struct verdict_thresholds *thresholds, const struct verdict_inpu
         w->hides_callers = looks_like_wrapper(thresholds, totals, w);
         weigh_pool(thresholds, (double)program_cpu_ns, w);
         weigh_life(thresholds, totals, w);
+        weigh_form(w);
         weigh_density(thresholds, w);
         /* One generation alone is the program's state, however it is freed at the end. */
         w->bursts =

@@ -12,8 +12,10 @@ struct weighed {
     const struct analyse_site *facts;
 
     double malloc_ns, pool_pair_ns; /* of input->cost; 0 when that is not a positive number */
-    double growth_ns; /* its growth steps at the price of malloc+free, and what they copy */
+    double growth_ns; /* its growth steps, and what they copy; measured: part of malloc_ns */
     double cost_ns;   /* all its pairs at the price of malloc+free, and growth_ns */
+    double simpler_ns; /* saved by what input->cost.simpler is; 0: not measured */
+    struct verdict_pool pool; /* how a pool would have to be set up */
     double share;     /* of the program's CPU time; 0 when that is unknown */
     size_t best_rank; /* the better of its places by allocations and by cost_ns; 0: first */
 
@@ -60,3 +62,5 @@ double share_of(double part, double whole);
 uint64_t count_of(double value);
 /* The power of two that is at least `bytes`; at least 16. */
 uint64_t round_to_class(uint64_t bytes);
+/* Blocks of one size get items of that size; others the size class that holds all, or nearly all. */
+uint64_t pool_item_bytes(const struct weighed *w);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "replay.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bootstrap.h"
+#include "workers.h"
+
+#define RESAMPLES 2000u
+#define PATIENCE 3.0 /* times the bound, for the least number of repetitions */
+
+/* All of one variant. */
+struct column {
+    struct worker worker;
+    bool started;
+    double pairs[IMAGE_PLACES + 1][REPLAY_REPETITIONS]; /* the last row: all places together */
+    double faults[REPLAY_REPETITIONS];
+};
+
+struct bench {
+    const struct schedule *schedule;
+    const struct replay_options *options;
+    struct replay_result *result;
+    struct column *columns;
+    uint32_t step; /* every so many windows are replayed */
+    double begin_s;
+};
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void sum_add(struct image_sum *sum, struct image_sum more, double scale)
+{
+    sum->count += more.count;
+    sum->ticks += (uint64_t)((double)more.ticks * scale);
+}
+
+static double mean(struct image_sum sum)
+{
+    return sum.count ? (double)sum.ticks / (double)sum.count : 0;
+}
+
+/* Sums are in thousandths of nanoseconds here: counters may differ between processes' calibrations. */
+static double pair_of(const struct image_place_result *sums, struct replay_share share)
+{
+    if (!sums->make.count)
+        return NAN;
+    double made = (double)sums->make.count;
+    double resizes = share.resizes < 0 ? (double)sums->resize.count / made : share.resizes;
+    double frees = share.frees < 0 ? (double)sums->free.count / made : share.frees;
+    return (mean(sums->make) + resizes * mean(sums->resize) + frees * mean(sums->free)) * 1e-3;
+}
+
+static int column_fail(struct bench *b, uint32_t variant, enum worker_status status)
+{
+    b->result->failed[variant] = true;
+    b->result->status[variant] = status;
+    return variant ? 0 : -EIO;
+}
+
+/* One variant over all windows. */
+static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
+{
+    struct column *column = &b->columns[variant];
+    struct image_place_result sums[IMAGE_PLACES + 1];
+    struct image_result result;
+    uint32_t places = b->schedule->image->place_count;
+    uint64_t faults = 0;
+    memset(sums, 0, sizeof sums);
+    for (uint32_t window = b->step / 2; window < b->schedule->image->window_count; window += b->step) {
+        const struct image_request request = {window, variant, b->options->variants[variant].heap, 0};
+        if (worker_ask(&column->worker, &request, &result))
+            return column_fail(b, variant, WORKER_DIED);
+        if (result.status != WORKER_DONE)
+            return column_fail(b, variant, result.status);
+        for (uint32_t place = 0; place < places; place++) {
+            double scale = result.ns_per_tick * 1e3;
+            sum_add(&sums[place].make, result.places[place].make, scale);
+            sum_add(&sums[place].resize, result.places[place].resize, scale);
+            sum_add(&sums[place].free, result.places[place].free, scale);
+        }
+        faults += result.faults;
+        if (result.peak_bytes > b->result->peak_bytes[variant])
+            b->result->peak_bytes[variant] = result.peak_bytes;
+    }
+    for (uint32_t place = 0; place < places; place++) {
+        sum_add(&sums[places].make, sums[place].make, 1);
+        sum_add(&sums[places].resize, sums[place].resize, 1);
+        sum_add(&sums[places].free, sums[place].free, 1);
+        column->pairs[place][repetition] = pair_of(&sums[place], b->options->shares[place]);
+        b->result->prices[variant][place].made = sums[place].make.count;
+    }
+    column->pairs[places][repetition] = pair_of(&sums[places], b->options->shares[places]);
+    column->faults[repetition] = (double)faults;
+    return 0;
+}
+
+/* All variants, each time another first: what drifts hits all alike. */
+static int repetition_run(struct bench *b, uint32_t repetition)
+{
+    int status = 0;
+    for (uint32_t i = 0; i < b->options->variant_count && !status; i++) {
+        uint32_t variant = (i + repetition) % b->options->variant_count;
+        if (!b->result->failed[variant])
+            status = column_run(b, variant, repetition);
+    }
+    return status;
+}
+
+/* How many windows the time is enough for: one is tried. */
+static int windows_choose(struct bench *b)
+{
+    uint32_t count = b->schedule->image->window_count;
+    const struct image_window *windows = image_at(b->schedule->image, b->schedule->image->windows_at);
+    struct image_result result;
+    const struct image_request request = {0, 0, b->options->variants[0].heap, 0};
+    double begin = now_s();
+    if (worker_ask(&b->columns[0].worker, &request, &result))
+        return column_fail(b, 0, WORKER_DIED);
+    if (result.status != WORKER_DONE)
+        return column_fail(b, 0, result.status);
+    double event_s = (now_s() - begin) / (double)(windows[0].event_count + 1u);
+    double repetition_s = event_s * (double)b->schedule->ops * b->options->variant_count;
+    double wanted = repetition_s * 2 * REPLAY_LEAST / b->options->seconds;
+    b->step = wanted <= 1 ? 1 : wanted >= count ? count : (uint32_t)ceil(wanted); /* step / 2 is one of them */
+    b->result->windows = count;
+    for (uint32_t i = b->step / 2; i < count; i += b->step) {
+        b->result->windows_used++;
+        b->result->events += windows[i].event_count;
+    }
+    b->result->cut = b->step > 1;
+    return 0;
+}
+
+static int repeat(struct bench *b)
+{
+    int status = 0;
+    struct replay_result *result = b->result;
+    while (!status && result->repetitions < REPLAY_REPETITIONS) {
+        double spent = now_s() - b->begin_s;
+        bool few = result->repetitions < REPLAY_LEAST;
+        if (spent > b->options->seconds * (few ? PATIENCE : 1)) {
+            result->cut |= few;
+            break;
+        }
+        if (b->options->progress)
+            b->options->progress(b->options->context, spent / b->options->seconds);
+        status = repetition_run(b, result->repetitions);
+        result->repetitions += !status;
+    }
+    return status;
+}
+
+static void summarise(struct bench *b)
+{
+    struct replay_result *result = b->result;
+    uint32_t places = b->schedule->image->place_count, count = result->repetitions;
+    for (uint32_t variant = 0; variant < b->options->variant_count; variant++) {
+        struct column *column = &b->columns[variant];
+        if (result->failed[variant])
+            continue;
+        for (uint32_t place = 0; place < places; place++) {
+            struct replay_price *price = &result->prices[variant][place];
+            price->pair_ns = median_of(column->pairs[place], count);
+            (void)bootstrap_difference(b->columns[0].pairs[place], column->pairs[place], count, RESAMPLES, price->ci95);
+        }
+        result->all_ns[variant] = median_of(column->pairs[places], count);
+        result->faults[variant] = (uint64_t)median_of(column->faults, count);
+    }
+}
+
+static int workers_start(struct bench *b)
+{
+    char path[PATH_MAX];
+    int status = workers_find(path, sizeof path);
+    for (uint32_t i = 0; i < b->options->variant_count && !status; i++) {
+        const struct replay_variant *variant = &b->options->variants[i];
+        memcpy(b->schedule->image->forms[i], variant->forms, sizeof variant->forms);
+        b->schedule->image->variant_count = b->options->variant_count;
+        status = worker_start(path, variant->preload, b->schedule->fd, &b->columns[i].worker);
+        b->columns[i].started = !status;
+    }
+    return status;
+}
+
+int replay_run(const struct schedule *schedule, const struct replay_options *options, struct replay_result *ret_result)
+{
+    struct bench bench = {.schedule = schedule, .options = options, .result = ret_result, .begin_s = now_s()};
+    memset(ret_result, 0, sizeof *ret_result);
+    bench.columns = calloc(options->variant_count, sizeof *bench.columns);
+    if (!bench.columns)
+        return -ENOMEM;
+    int status = workers_start(&bench);
+    if (!status)
+        status = windows_choose(&bench);
+    if (!status)
+        status = repeat(&bench);
+    if (!status)
+        summarise(&bench);
+    for (uint32_t i = 0; i < options->variant_count; i++)
+        if (bench.columns[i].started)
+            worker_stop(&bench.columns[i].worker);
+    free(bench.columns);
+    ret_result->seconds = now_s() - bench.begin_s;
+    return status;
+}
