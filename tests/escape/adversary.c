@@ -735,3 +735,58 @@ void shuffled_kept(int n)
     shuffle(a, b, c, d, n);
     sink = one.items[0];
 }
+/* What is copied begins behind a pointer, at it, before it. */
+struct text {
+    char *at, bytes[24];
+};
+struct late_text {
+    char bytes[24], *at;
+};
+unsigned char sink_copy[256];
+void tail_copied(size_t n)
+{
+    struct text *text = malloc(sizeof *text); /* tail_copied N F */
+    text->at = text->bytes;
+    memcpy(sink_copy, text->at, n);
+    free(text);
+}
+void head_copied(size_t n)
+{
+    struct text *text = malloc(sizeof *text); /* head_copied E */
+    text->at = text->bytes;
+    memcpy(sink_copy, text, n);
+}
+void front_copied(size_t n)
+{
+    struct late_text *text = malloc(sizeof *text); /* front_copied E */
+    text->at = text->bytes;
+    memcpy(sink_copy, text->bytes, n);
+}
+void back_copied(size_t n)
+{
+    struct text *text = malloc(sizeof *text); /* back_copied E */
+    text->at = text->bytes;
+    memcpy(sink_copy, text->at - n, n);
+}
+void handle_or_own(int n)
+{
+    struct pair own = {0};
+    void *either = n ? (void *)stderr : &own;
+    char *block = malloc(8); /* handle_or_own N F */
+    if (!n)
+        ((struct pair *)either)->first = block;
+    free(block);
+}
+struct pair *their_pair;
+void theirs_or_own(int n)
+{
+    struct pair own = {0};
+    void *either = n ? (void *)their_pair : &own;
+    ((struct pair *)either)->first = malloc(8); /* theirs_or_own E */
+}
+void from_file(FILE *file)
+{
+    struct pair *pair;
+    fread(&pair, sizeof pair, 1, file);
+    pair->first = malloc(8); /* from_file E */
+}
