@@ -33,6 +33,8 @@ struct ref ref_join(struct ref a, struct ref b)
 {
     if (a.stride == 1 || (a.offset == b.offset && a.stride == b.stride))
         return a; /* most are: anywhere, or the same */
+    if (b.stride == 1)
+        return (struct ref){a.object, 0, 1};
     int64_t apart = (int64_t)a.offset - b.offset;
     return normal(
         a.object, a.offset,
@@ -72,6 +74,8 @@ bool set_add(struct points *points, struct set *set, struct ref ref)
             high = middle;
     }
     if (low < set->count && set->items[low].object == ref.object) {
+        if (set->items[low].stride == 1 || ref_same(set->items[low], ref))
+            return false;
         struct ref joined = ref_join(set->items[low], ref);
         if (ref_same(joined, set->items[low]))
             return false;
