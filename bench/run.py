@@ -119,7 +119,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default=str(ROOT / "build"))
     parser.add_argument("--count", type=int, default=6, help="rounds (default 6)")
-    parser.add_argument("--time", type=int, default=50, help="ms of one line (default 50)")
+    parser.add_argument("--time", type=int, default=25, help="ms of one line (default 25)")
     parser.add_argument("--only", help="the pieces that match, without saving anything")
     parser.add_argument("--prefix", default="", help="put before each measuring command, such as 'flock FILE'")
     parser.add_argument("--from", dest="saved", help="judge and draw this saved result instead of measuring")
