@@ -37,7 +37,7 @@ def zombie(poolwise, program, programs, folder):
                                 f"touch '{marker}'"], stderr=subprocess.PIPE, start_new_session=True)
     checks.check(process.stderr.readline(), b"started\n", "the program's first line")
     os.kill(process.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not marker.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     checks.check(marker.exists(), True, "the program ended by itself")
