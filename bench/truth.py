@@ -89,7 +89,7 @@ def rows_of(name, advice, tried):
     verdicts = {site["id"]: site for site in advice["sites"]}
     for site in tried["sites"] if tried else ():
         told = verdicts[site["id"]]["verdict"]
-        yield {"workload": name, "told": told, "advised": told in POOLED, **site}
+        yield {**site, "workload": name, "told": told, "advised": told in POOLED}
 
 
 def percent(share):

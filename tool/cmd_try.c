@@ -55,7 +55,7 @@ static void help(FILE *stream)
 {
     fputs(
         "usage: poolwise try [OPTION...] -- PROGRAM [ARGUMENT...]\n\n"
-        "Runs the program as it is, with the trial library and no site (the control), and with sites\n"
+        "Runs the program as it is, with the trial library serving nothing (the control), and with sites\n"
         "served from pools, in turn, and says what that saves. Without a site it asks poolwise advise\n"
         "first and tries what that finds, SLAB candidates among them, together and one by one.\n\n"
         "  --site ID[,ID]...   these sites, by their ids in the advice (more than once, too)\n"
@@ -364,8 +364,8 @@ static void explain_break(struct try *try, const struct try_arm *arm)
                  strsignal(WTERMSIG(arm->last.exit_status)));
     else if (arm->outcome == TRY_STATUS)
         snprintf(how, sizeof how, " (status %d)", WEXITSTATUS(arm->last.exit_status));
-    if (!arm->arm.site_count && !arm->arm.everything) {
-        note(try, "With the trial library alone, and no site, %s%s: it cannot be tried.", words[arm->outcome], how);
+    if (arm->arm.pass) {
+        note(try, "With the trial library alone, and no block from a pool, %s%s: it cannot be tried.", words[arm->outcome], how);
         return;
     }
     command_progress(try->globals, "looking for the site that does it");
@@ -454,7 +454,13 @@ static int measure(struct try *try)
     runs->budget_s = try->time_s > 0 ? try->time_s : try->found ? BUDGET_FOUND_S : BUDGET_NAMED_S;
     runs->progress = progress;
     runs->context = try;
-    bool made = try_arm_add(runs, "plain", false, NULL, 0) && try_arm_add(runs, "control", true, NULL, 0);
+    /* The control looks the sites up as well, and serves none: where they hide behind one wrapper, telling them apart
+     * is a good part of what the library costs. */
+    bool made = try_arm_add(runs, "plain", false, NULL, 0) && try_arm_add(runs, "control", true, try->chosen, try->chosen_count);
+    if (made) {
+        runs->arms[1].arm.pass = true;
+        runs->arms[1].arm.everything = try->all;
+    }
     size_t together_at = runs->arm_count, small_at = 0;
     if (made && (try->chosen_count || try->all))
         made = try_arm_add(runs, "pooled", true, try->chosen, try->chosen_count);
@@ -464,11 +470,18 @@ static int measure(struct try *try)
     }
     /* What no single site shows: blocks of many sites that lie better side by side, each too few to matter. */
     if (made && try->found && small_tried(try)) {
+        size_t control_at = 1;
+        if (try->chosen_count) {
+            control_at = runs->arm_count;
+            made = try_arm_add(runs, "small control", true, NULL, 0);
+        }
         small_at = runs->arm_count;
-        made = try_arm_add(runs, "small", true, NULL, 0);
+        made = made && try_arm_add(runs, "small", true, NULL, 0);
         if (made) {
+            runs->arms[control_at].arm.pass = runs->arms[control_at].arm.everything = true;
             runs->arms[small_at].arm.everything = true;
             runs->arms[small_at].arm.everything_bytes = SMALL_BYTES;
+            runs->arms[small_at].control = control_at;
         }
     }
     size_t singles_at = runs->arm_count;

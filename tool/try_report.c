@@ -23,7 +23,7 @@ bool try_result_saving(const struct try_result *result, const struct try_arm *ar
                        struct interval *ret_saving)
 {
     struct interval saving;
-    if (!try_saving(&result->runs->arms[against_control], arm, result->metric, &saving))
+    if (!try_saving(&result->runs->arms[against_control ? arm->control : 0], arm, result->metric, &saving))
         return false;
     if (result->metric == TRIAL_CUSTOM && result->higher_is_better)
         saving = (struct interval){-saving.median, -saving.high, -saving.low};
@@ -52,6 +52,8 @@ const char *try_rule_name(const struct candidate *site)
         return site->verdict == VERDICT_CAP ? "CAP" : "POOL";
     case PLAN_CLASSES:
         return "CLASSES";
+    case PLAN_PASS:
+        return "nothing";
     case PLAN_PRESIZE:
         return "PRESIZE";
     }
@@ -141,7 +143,8 @@ static void say_result(const struct try_result *result, FILE *stream)
 
 static void say_table(const struct try_result *result, FILE *stream)
 {
-    const struct try_arm *plain = &result->runs->arms[0], *control = &result->runs->arms[1], *pooled = headline(result);
+    const struct try_arm *plain = &result->runs->arms[0], *pooled = headline(result);
+    const struct try_arm *control = &result->runs->arms[pooled->control];
     fprintf(stream, "\n%-22s %11s %11s %11s   %s\n", "", "plain", "control", "pooled", "saved against plain, 95 %");
     for (int metric = 0; metric < TRIAL_METRICS; metric++) {
         if (metric == TRIAL_CUSTOM && !result->runs->command->metric)
@@ -162,7 +165,7 @@ static void say_table(const struct try_result *result, FILE *stream)
                 pooled->last.served, 100.0 * (double)pooled->last.reused / (double)pooled->last.served);
     struct interval overhead, net;
     if (try_saving(plain, control, result->metric, &overhead))
-        fprintf(stream, "\nThe preload alone costs %.1f %% (%.1f to %.1f); it is part of the figures above.", -100 * overhead.median,
+        fprintf(stream, "\nThe preload alone, which looks sites up and serves none, costs %.1f %% (%.1f to %.1f); it is part of the figures above.", -100 * overhead.median,
                 -100 * overhead.high, -100 * overhead.low);
     if (try_result_saving(result, pooled, true, &net))
         fprintf(stream, "\nAgainst the control, so with that subtracted: %.1f %% (%.1f to %.1f).", 100 * net.median,

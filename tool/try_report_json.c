@@ -86,7 +86,7 @@ int try_report_json(const struct try_result *result, FILE *stream)
     cJSON_AddNumberToObject(document, "elapsed_s", result->runs->elapsed_s);
     cJSON_AddBoolToObject(document, "output_compared", !result->runs->output_varies);
     struct interval overhead;
-    bool known = try_saving(&result->runs->arms[0], &result->runs->arms[1], result->metric, &overhead);
+    bool known = try_saving(&result->runs->arms[0], &result->runs->arms[result->together->control], result->metric, &overhead);
     if (known)
         overhead = (struct interval){-overhead.median, -overhead.high, -overhead.low};
     add_interval(document, "control_overhead_share", known, &overhead);

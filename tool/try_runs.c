@@ -27,7 +27,7 @@ struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preloa
         runs->arm_room = room;
     }
     struct try_arm *arm = &runs->arms[runs->arm_count];
-    *arm = (struct try_arm){.name = name, .sites = calloc(site_count + 1, sizeof *arm->sites),
+    *arm = (struct try_arm){.control = 1, .name = name, .sites = calloc(site_count + 1, sizeof *arm->sites),
                             .trial_sites = calloc(site_count + 1, sizeof *arm->trial_sites)};
     runs->arm_count++;
     if (!arm->sites || !arm->trial_sites)

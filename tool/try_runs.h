@@ -20,6 +20,7 @@ enum try_outcome {
 };
 
 struct try_arm {
+    size_t control;   /* number of the arm that does all that this one does but serve blocks */
     const char *name; /* "plain", "control", "pooled", or a site's id */
     struct trial_arm arm;
     struct candidate **sites; /* of arm.sites, in that order */
@@ -32,7 +33,7 @@ struct try_arm {
 
 struct try_runs {
     const struct trial_command *command;
-    struct try_arm *arms; /* arms[0] is plain, arms[1] the control */
+    struct try_arm *arms; /* arms[0] is plain, arms[1] the control of most */
     size_t arm_count, arm_room;
     unsigned rounds_wanted; /* 0: by time */
     double budget_s;

@@ -26,6 +26,7 @@
 enum plan_rule {
     PLAN_ONE_SIZE, /* blocks of up to `bytes` from one pool of that item size; larger are left alone */
     PLAN_CLASSES,  /* blocks of up to `bytes` from pools by size class */
+    PLAN_PASS,     /* told from other calls, and then left alone: what telling costs */
     PLAN_PRESIZE,  /* the first request is for at least `bytes`, from the program's own allocator */
 };
 

@@ -27,14 +27,14 @@ static uint32_t module_number(struct plan *plan, const struct trial_call *call)
     return plan->module_count++;
 }
 
-static int site_add(struct plan *plan, const struct trial_site *site)
+static int site_add(struct plan *plan, const struct trial_site *site, bool pass)
 {
     if (plan->site_count == PLAN_SITES || site->call_count > PLAN_DEPTH || !site->call_count ||
         plan->call_count + site->call_count > PLAN_CALLS)
         return -E2BIG;
     struct plan_site *made = &plan->sites[plan->site_count];
     *made = (struct plan_site){.first_call = plan->call_count, .call_count = (uint32_t)site->call_count,
-                               .rule = site->rule, .group = plan->site_count, .bytes = site->bytes};
+                               .rule = pass ? PLAN_PASS : site->rule, .group = plan->site_count, .bytes = site->bytes};
     for (size_t i = 0; i < site->call_count; i++) {
         uint32_t module = module_number(plan, &site->calls[i]);
         if (module == PLAN_MODULES)
@@ -57,9 +57,9 @@ int plan_file_create(const struct trial_arm *arm, struct plan **ret_plan, int *r
         plan->magic = PLAN_MAGIC;
         plan->bytes = sizeof *plan;
         plan->everything = arm->everything;
-        plan->everything_bytes = arm->everything_bytes;
+        plan->everything_bytes = arm->pass ? 0 : arm->everything_bytes;
         for (size_t i = 0; !status && i < arm->site_count; i++)
-            status = site_add(plan, arm->sites[i]);
+            status = site_add(plan, arm->sites[i], arm->pass);
     }
     if (status) {
         if (plan != MAP_FAILED)

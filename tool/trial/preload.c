@@ -63,10 +63,10 @@ static struct home *single_home_slow(const struct rule *rule)
 ALWAYS_INLINE void *block_take(const struct rule *rule, size_t size)
 {
     struct home *home;
-    if (size > rule->most_bytes)
+    if (size - 1 >= rule->most_bytes)
         return NULL;
     if (rule->kind == PLAN_CLASSES) {
-        home = group_home(rule->group, size | (size == 0));
+        home = group_home(rule->group, size);
     } else {
         home = atomic_load_explicit(rule->single, memory_order_acquire);
         if (unlikely(!home))
@@ -187,7 +187,7 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
 /* A block by the rule at multiples of `align`, or NULL. */
 ALWAYS_INLINE void *aligned_take(const struct rule *rule, size_t align, size_t size)
 {
-    if (likely(!rule) || rule->kind == PLAN_PRESIZE || size > rule->most_bytes || align & (align - 1))
+    if (likely(!rule) || rule->kind == PLAN_PRESIZE || size - 1 >= rule->most_bytes || align & (align - 1))
         return NULL;
     if (align <= 16)
         return block_take(rule, size);

@@ -169,6 +169,8 @@ static void rules_make(const struct plan *plan)
         const struct plan_site *site = &plan->sites[i];
         struct group *group = &state.groups[site->group];
         size_t bytes = site->bytes < HOME_BYTES_MOST || site->rule == PLAN_PRESIZE ? site->bytes : HOME_BYTES_MOST;
+        if (site->rule == PLAN_PASS)
+            bytes = 0;
         state.rules[i] = (struct rule){.kind = site->rule, .site = i, .most_bytes = bytes, .group = group,
                                        .single = &state.singles[site->group]};
         if (group->most_bytes < bytes)

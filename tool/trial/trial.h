@@ -59,6 +59,7 @@ struct trial_arm {
     bool preload;
     const struct trial_site *const *sites;
     size_t site_count;
+    bool pass;       /* its sites are looked up and served by the program's own allocator: the control */
     bool everything; /* all other sites too, by size class */
     uint64_t everything_bytes;
 };
