@@ -70,7 +70,8 @@ static int calls_read(const cJSON *list, struct candidate *candidate)
 
 static int candidate_read(const cJSON *item, struct candidate *candidate)
 {
-    const char *id = text(item, "id"), *function = text(item, "function"), *file = text(item, "file");
+    const char *id = text(item, "id"), *function = text(item, "function"),
+               *file = text(item, "file");
     const char *module = text(item, "module");
     const cJSON *replay = cJSON_GetObjectItemCaseSensitive(item, "replay");
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(item, "size");
@@ -91,11 +92,13 @@ static int candidate_read(const cJSON *item, struct candidate *candidate)
     candidate->advised_bytes = (uint64_t)number(item, "advised_bytes");
     candidate->upper_bound = number(item, "upper_bound_cpu_share");
     candidate->replayed = cJSON_IsObject(replay);
-    candidate->predicted = candidate->replayed ? number(replay, "saved_cpu_share") : number(item, "saved_cpu_share");
+    candidate->predicted =
+        candidate->replayed ? number(replay, "saved_cpu_share") : number(item, "saved_cpu_share");
     const cJSON *interval = cJSON_GetObjectItemCaseSensitive(replay, "ci95");
     for (int i = 0; i < 2; i++) {
         const cJSON *bound = cJSON_GetArrayItem(interval, i);
-        candidate->predicted_ci[i] = cJSON_IsNumber(bound) ? bound->valuedouble : candidate->predicted;
+        candidate->predicted_ci[i] =
+            cJSON_IsNumber(bound) ? bound->valuedouble : candidate->predicted;
     }
     int status = calls_read(cJSON_GetObjectItemCaseSensitive(item, "calls"), candidate);
     candidate_as_advised(candidate);
@@ -119,7 +122,8 @@ static char *whole(int fd, size_t *ret_size)
     return bytes;
 }
 
-int candidates_read(int fd, const char *name, struct candidates *ret_candidates, char *message, size_t message_size)
+int candidates_read(int fd, const char *name, struct candidates *ret_candidates, char *message,
+                    size_t message_size)
 {
     *ret_candidates = (struct candidates){.sites = NULL};
     size_t size = 0;
@@ -128,7 +132,8 @@ int candidates_read(int fd, const char *name, struct candidates *ret_candidates,
     const cJSON *sites = cJSON_GetObjectItemCaseSensitive(document, "sites");
     int status = 0;
     if (!cJSON_IsArray(sites) || !text(document, "poolwise")) {
-        snprintf(message, message_size, "%s is no advice (make one with poolwise advise --json -o FILE)", name);
+        snprintf(message, message_size,
+                 "%s is no advice (make one with poolwise advise --json -o FILE)", name);
         status = -EBADMSG;
     }
     size_t count = status ? 0 : (size_t)cJSON_GetArraySize(sites);
@@ -214,7 +219,8 @@ void candidate_as_advised(struct candidate *candidate)
         break;
     default:
         if (candidate_is_slab(candidate))
-            set(candidate, PLAN_CLASSES, candidate->size_max < SLAB_BYTES ? candidate->size_max : SLAB_BYTES, true);
+            set(candidate, PLAN_CLASSES,
+                candidate->size_max < SLAB_BYTES ? candidate->size_max : SLAB_BYTES, true);
         else
             set(candidate, PLAN_CLASSES, largest(candidate), false);
     }
@@ -223,14 +229,19 @@ void candidate_as_advised(struct candidate *candidate)
 int candidate_as(struct candidate *candidate, const char *word)
 {
     if (!strcmp(word, "pool"))
-        set(candidate, PLAN_ONE_SIZE, candidate_is_pooled(candidate) && candidate->verdict != VERDICT_PRESIZE
-                                          ? candidate->advised_bytes : largest(candidate), false);
+        set(candidate, PLAN_ONE_SIZE,
+            candidate_is_pooled(candidate) && candidate->verdict != VERDICT_PRESIZE
+                ? candidate->advised_bytes
+                : largest(candidate),
+            false);
     else if (!strcmp(word, "classes"))
         set(candidate, PLAN_CLASSES, largest(candidate), false);
     else if (!strcmp(word, "slab"))
-        set(candidate, PLAN_CLASSES, largest(candidate) < SLAB_BYTES ? largest(candidate) : SLAB_BYTES, true);
+        set(candidate, PLAN_CLASSES,
+            largest(candidate) < SLAB_BYTES ? largest(candidate) : SLAB_BYTES, true);
     else if (!strcmp(word, "presize"))
-        set(candidate, PLAN_PRESIZE, candidate->advised_bytes ? candidate->advised_bytes : largest(candidate), false);
+        set(candidate, PLAN_PRESIZE,
+            candidate->advised_bytes ? candidate->advised_bytes : largest(candidate), false);
     else
         return -EINVAL;
     return 0;

@@ -15,7 +15,8 @@ struct candidate {
     enum verdict_kind verdict;
     bool slab_hint, system;
     uint64_t allocations, live_peak, size_max, advised_bytes;
-    double upper_bound, predicted; /* shares of the program's CPU time; predicted: from a replay, else what advise expects */
+    double upper_bound,
+        predicted; /* shares of the program's CPU time; predicted: from a replay, else what advise expects */
     double predicted_ci[2];
     bool replayed;
     struct trial_site site; /* how it is tried; call_count 0: it cannot be */
@@ -31,7 +32,8 @@ struct candidates {
 };
 
 /* 0; or -errno with a line in message: the file cannot be read, or is no advice. */
-int candidates_read(int fd, const char *name, struct candidates *ret_candidates, char *message, size_t message_size);
+int candidates_read(int fd, const char *name, struct candidates *ret_candidates, char *message,
+                    size_t message_size);
 void candidates_done(struct candidates *candidates);
 
 /* NULL: there is none. `id` may be any beginning of an id that only one site has. */

@@ -26,10 +26,12 @@
 #define WIN_SHARE        0.01
 #define EVERYTHING_BYTES 1024u
 #define SMALL_BYTES      512u
-#define SMALL_BOUND      0.01 /* of CPU time that all allocations cost at most: below, small blocks are not tried */
-#define SITES_MOST       256u
+#define SMALL_BOUND                                                                                \
+    0.01 /* of CPU time that all allocations cost at most: below, small blocks are not tried */
+#define SITES_MOST 256u
 
-struct try {
+struct
+try {
     const struct command_globals *globals;
     const char *site_words[SITES_MOST]; /* ids of --site */
     size_t site_word_count;
@@ -55,20 +57,27 @@ static void help(FILE *stream)
 {
     fputs(
         "usage: poolwise try [OPTION...] -- PROGRAM [ARGUMENT...]\n\n"
-        "Runs the program as it is, with the trial library serving nothing (the control), and with sites\n"
-        "served from pools, in turn, and says what that saves. Without a site it asks poolwise advise\n"
+        "Runs the program as it is, with the trial library serving nothing (the control), and with "
+        "sites\n"
+        "served from pools, in turn, and says what that saves. Without a site it asks poolwise "
+        "advise\n"
         "first and tries what that finds, SLAB candidates among them, together and one by one.\n\n"
         "  --site ID[,ID]...   these sites, by their ids in the advice (more than once, too)\n"
-        "  --as KIND           how --site's are tried: pool, classes, slab, presize (default: as advised)\n"
+        "  --as KIND           how --site's are tried: pool, classes, slab, presize (default: as "
+        "advised)\n"
         "  --all[=BYTES]       every block of up to BYTES (1024), wherever it is asked for\n"
-        "  --from FILE         the advice, from poolwise advise --json, or a trace; else it is made anew\n"
+        "  --from FILE         the advice, from poolwise advise --json, or a trace; else it is "
+        "made anew\n"
         "  -n PAIRS            this many rounds of all arms (default: by time)\n"
         "  --time SECONDS      for all rounds together (30; 90 when the sites are to be found)\n"
-        "  --bench COMMAND     the program is a server: this shell command is the load, once it listens\n"
-        "  --metric COMMAND    this number decides, not CPU time: a shell command that reads the standard\n"
+        "  --bench COMMAND     the program is a server: this shell command is the load, once it "
+        "listens\n"
+        "  --metric COMMAND    this number decides, not CPU time: a shell command that reads the "
+        "standard\n"
         "                      output of --bench, or of the program, and prints it\n"
         "  --higher            more of --metric is better\n"
-        "  --require PCT       status 1 unless at least this much is saved, by the lower end of the interval\n"
+        "  --require PCT       status 1 unless at least this much is saved, by the lower end of "
+        "the interval\n"
         "  --timeout SECONDS   for one run\n"
         "  --wrapper REGEX     as for advise\n"
         "  --json              a document instead of a page\n"
@@ -90,7 +99,8 @@ static void note(struct try *try, const char *format, ...)
     try->notes[try->note_count++] = text;
 }
 
-static int number_read(const char *option, const char *text, double low, double high, double *ret_value)
+static int number_read(const char *option, const char *text, double low, double high,
+                       double *ret_value)
 {
     char *end;
     errno = 0;
@@ -103,19 +113,31 @@ static int number_read(const char *option, const char *text, double low, double 
 
 static int sites_add(struct try *try, char *list)
 {
-    for (char *rest = NULL, *id = strtok_r(list, ", ", &rest); id; id = strtok_r(NULL, ", ", &rest)) {
+    for (char *rest = NULL, *id = strtok_r(list, ", ", &rest); id;
+         id = strtok_r(NULL, ", ", &rest)) {
         if (try->site_word_count == SITES_MOST)
             return command_error("more than %u sites", SITES_MOST);
         if (strlen(id) < 4)
-            return command_error("--site %s: at least the first four digits of an id are needed", id);
+            return command_error("--site %s: at least the first four digits of an id are needed",
+                                 id);
         try->site_words[try->site_word_count++] = id;
     }
     return 0;
 }
 
 enum {
-    OPTION_SITE = 1, OPTION_AS, OPTION_ALL, OPTION_FROM, OPTION_TIME, OPTION_BENCH, OPTION_METRIC, OPTION_HIGHER,
-    OPTION_REQUIRE, OPTION_TIMEOUT, OPTION_WRAPPER, OPTION_JSON,
+    OPTION_SITE = 1,
+    OPTION_AS,
+    OPTION_ALL,
+    OPTION_FROM,
+    OPTION_TIME,
+    OPTION_BENCH,
+    OPTION_METRIC,
+    OPTION_HIGHER,
+    OPTION_REQUIRE,
+    OPTION_TIMEOUT,
+    OPTION_WRAPPER,
+    OPTION_JSON,
 };
 
 static int option_take(struct try *try, int option, char *value, const char *word)
@@ -127,7 +149,8 @@ static int option_take(struct try *try, int option, char *value, const char *wor
         return sites_add(try, value);
     case OPTION_AS:
         try->as = value;
-        if (strcmp(value, "pool") && strcmp(value, "classes") && strcmp(value, "slab") && strcmp(value, "presize"))
+        if (strcmp(value, "pool") && strcmp(value, "classes") && strcmp(value, "slab") &&
+            strcmp(value, "presize"))
             return command_error("--as %s: it is pool, classes, slab or presize", value);
         return 0;
     case OPTION_ALL:
@@ -212,7 +235,9 @@ static int advice_make(struct try *try, int fd, const char *trace)
     const char **words = calloc(argc + 2 * try->wrapper_count + 16, sizeof *words);
     if (!words)
         return command_error("out of memory");
-    for (const char *const *word = (const char *const[]){"poolwise", "-q", "advise", "--json", "-o", file, NULL}; *word; word++)
+    for (const char *const *word =
+             (const char *const[]){"poolwise", "-q", "advise", "--json", "-o", file, NULL};
+         *word; word++)
         words[count++] = *word;
     for (size_t i = 0; i < try->wrapper_count; i++) {
         words[count++] = "--wrapper";
@@ -227,7 +252,8 @@ static int advice_make(struct try *try, int fd, const char *trace)
     words[count++] = trace ? trace : "--";
     for (size_t i = 0; !trace && i < argc; i++)
         words[count++] = try->command.argv[i];
-    command_progress(try->globals, trace ? "reading %s" : "recording %s for advice", trace ? trace : try->command.argv[0]);
+    command_progress(try->globals, trace ? "reading %s" : "recording %s for advice",
+                     trace ? trace : try->command.argv[0]);
     pid_t child = fork();
     if (!child) {
         int input = open("/dev/null", O_RDONLY);
@@ -311,10 +337,13 @@ static int choose_named(struct try *try)
         const char *word = try->site_words[i];
         struct candidate *candidate = candidates_find(&try->candidates, word);
         if (!candidate)
-            return command_error("there is no site %s in this program's advice (has it been rebuilt since? poolwise advise "
-                                 "shows the ids as they are now)", word);
+            return command_error("there is no site %s in this program's advice (has it been "
+                                 "rebuilt since? poolwise advise "
+                                 "shows the ids as they are now)",
+                                 word);
         if (!candidate->site.call_count)
-            return command_error("site %s cannot be found again in another run: its calls come from no file", word);
+            return command_error(
+                "site %s cannot be found again in another run: its calls come from no file", word);
         if (try->as)
             candidate_as(candidate, try->as);
         choose(try, candidate);
@@ -325,9 +354,12 @@ static int choose_named(struct try *try)
 /* What may be worth trying: all that the advice wants pooled, and where small blocks crowd. */
 static int by_weight(const void *left, const void *right)
 {
-    const struct candidate *a = *(struct candidate *const *)left, *b = *(struct candidate *const *)right;
-    double weight_a = a->as_slab ? (double)a->live_peak * 1e-7 + a->upper_bound : a->upper_bound + 1;
-    double weight_b = b->as_slab ? (double)b->live_peak * 1e-7 + b->upper_bound : b->upper_bound + 1;
+    const struct candidate *a = *(struct candidate *const *)left,
+                           *b = *(struct candidate *const *)right;
+    double weight_a =
+        a->as_slab ? (double)a->live_peak * 1e-7 + a->upper_bound : a->upper_bound + 1;
+    double weight_b =
+        b->as_slab ? (double)b->live_peak * 1e-7 + b->upper_bound : b->upper_bound + 1;
     return (weight_a < weight_b) - (weight_a > weight_b);
 }
 
@@ -341,7 +373,8 @@ static void choose_found(struct try *try)
     qsort(try->chosen, try->chosen_count, sizeof *try->chosen, by_weight);
 }
 
-static void progress(void *context, const struct try_runs *runs, const char *arm, size_t round, double left_s)
+static void progress(void *context, const struct try_runs *runs, const char *arm, size_t round,
+                     double left_s)
 {
     const struct try *try = context;
     if (!round)
@@ -365,27 +398,33 @@ static void explain_break(struct try *try, const struct try_arm *arm)
     else if (arm->outcome == TRY_STATUS)
         snprintf(how, sizeof how, " (status %d)", WEXITSTATUS(arm->last.exit_status));
     if (arm->arm.pass) {
-        note(try, "With the trial library alone, and no block from a pool, %s%s: it cannot be tried.", words[arm->outcome], how);
+        note(try,
+             "With the trial library alone, and no block from a pool, %s%s: it cannot be tried.",
+             words[arm->outcome], how);
         return;
     }
     command_progress(try->globals, "looking for the site that does it");
     const struct candidate *culprit = arm->arm.site_count > 1 ? try_runs_bisect(&try->runs, arm)
-                                      : arm->arm.site_count   ? arm->sites[0] : NULL;
+                                      : arm->arm.site_count   ? arm->sites[0]
+                                                              : NULL;
     command_progress_done(try->globals);
     if (culprit)
-        note(try, "When blocks of site %s (%s, %.60s) come from a pool, %s%s.", culprit->id, culprit->function,
-             culprit->place, words[arm->outcome], how);
+        note(try, "When blocks of site %s (%s, %.60s) come from a pool, %s%s.", culprit->id,
+             culprit->function, culprit->place, words[arm->outcome], how);
     else
-        note(try, "When blocks come from pools, %s%s; no one site alone does it.", words[arm->outcome], how);
+        note(try, "When blocks come from pools, %s%s; no one site alone does it.",
+             words[arm->outcome], how);
     if (*arm->last.errors)
         note(try, "Its last words: %.200s", arm->last.errors);
 }
 
 static int report(struct try *try, const struct try_result *result)
 {
-    int status = try->json ? try_report_json(result, try->stream) : try_report_text(result, try->stream);
+    int status =
+        try->json ? try_report_json(result, try->stream) : try_report_text(result, try->stream);
     if (status)
-        return command_error("%s: %s", try->output ? try->output : "standard output", strerror(-status));
+        return command_error("%s: %s", try->output ? try->output : "standard output",
+                             strerror(-status));
     struct interval saving;
     enum exit_code code = EXIT_DONE;
     for (size_t i = 1; i < try->runs.arm_count; i++)
@@ -394,8 +433,10 @@ static int report(struct try *try, const struct try_result *result)
     if (try->require_pct >= 0) {
         bool known = try_result_saving(result, result->together, false, &saving);
         if (!known || 100 * saving.low < try->require_pct) {
-            fprintf(stderr, "poolwise: at least %g %% was required, and %s%.1f %% is what can be counted on\n", try->require_pct,
-                    known ? "" : "not even ", known ? 100 * saving.low : 0);
+            fprintf(
+                stderr,
+                "poolwise: at least %g %% was required, and %s%.1f %% is what can be counted on\n",
+                try->require_pct, known ? "" : "not even ", known ? 100 * saving.low : 0);
             code = EXIT_BREACH;
         }
     }
@@ -410,7 +451,8 @@ static int unserved(const struct try *try, const struct try_arm *together)
         const char *problem = try_site_problem(together, i);
         served += !problem;
         if (problem && !try->found)
-            command_error("site %s (%s): %s", together->sites[i]->id, together->sites[i]->function, problem);
+            command_error("site %s (%s): %s", together->sites[i]->id, together->sites[i]->function,
+                          problem);
     }
     return served || !together->arm.site_count || together->outcome != TRY_SAME;
 }
@@ -456,7 +498,8 @@ static int measure(struct try *try)
     runs->context = try;
     /* The control looks the sites up as well, and serves none: where they hide behind one wrapper, telling them apart
      * is a good part of what the library costs. */
-    bool made = try_arm_add(runs, "plain", false, NULL, 0) && try_arm_add(runs, "control", true, try->chosen, try->chosen_count);
+    bool made = try_arm_add(runs, "plain", false, NULL, 0) &&
+                try_arm_add(runs, "control", true, try->chosen, try->chosen_count);
     if (made) {
         runs->arms[1].arm.pass = true;
         runs->arms[1].arm.everything = try->all;
@@ -498,8 +541,10 @@ static int measure(struct try *try)
         return command_error("%s", runs->message);
     const struct try_arm *together = &runs->arms[together_at];
     if (together->last.full)
-        return command_error("no address space for pools in %s: a limit (ulimit -v) leaves none; they want 64 GiB of addresses, "
-                             "not of memory", try->command.argv[0]);
+        return command_error("no address space for pools in %s: a limit (ulimit -v) leaves none; "
+                             "they want 64 GiB of addresses, "
+                             "not of memory",
+                             try->command.argv[0]);
     if (!unserved(try, together) && !together->arm.everything)
         return command_error("none of the sites was served: nothing was tried");
     const struct try_arm *single_arms[SINGLES_MOST + 1];
@@ -509,17 +554,25 @@ static int measure(struct try *try)
     if (!singles && together->arm.site_count == 1)
         single_arms[single_count++] = together;
     if (try->chosen_count > singles && singles)
-        note(try, "%zu further sites were tried only together with the others.", try->chosen_count - singles);
+        note(try, "%zu further sites were tried only together with the others.",
+             try->chosen_count - singles);
     bool explained = false;
     for (size_t i = 1; i < runs->arm_count && !explained; i++)
         if (runs->arms[i].outcome != TRY_SAME) {
             explain_break(try, &runs->arms[i]);
             explained = true;
         }
-    const struct try_result result = {
-        .runs = runs, .metric = try->command.metric ? TRIAL_CUSTOM : TRIAL_CPU, .higher_is_better = try->higher,
-        .metric_name = try->command.metric, .together = together, .small = small_at ? &runs->arms[small_at] : NULL, .singles = single_arms, .single_count = single_count,
-        .win_share = WIN_SHARE, .guessed = try->found, .notes = try->notes};
+    const struct try_result result = {.runs = runs,
+                                      .metric = try->command.metric ? TRIAL_CUSTOM : TRIAL_CPU,
+                                      .higher_is_better = try->higher,
+                                      .metric_name = try->command.metric,
+                                      .together = together,
+                                      .small = small_at ? &runs->arms[small_at] : NULL,
+                                      .singles = single_arms,
+                                      .single_count = single_count,
+                                      .win_share = WIN_SHARE,
+                                      .guessed = try->found,
+                                      .notes = try->notes};
     return report(try, &result);
 }
 
@@ -527,11 +580,17 @@ static int nothing_to_try(struct try *try)
 {
     double bound = bound_of_all(&try->candidates);
     if (try->json)
-        fprintf(try->stream, "{\"poolwise\": \"%s\", \"result\": \"NOTHING_TO_TRY\", \"sites\": []}\n", POOLWISE_VERSION);
+        fprintf(try->stream,
+                "{\"poolwise\": \"%s\", \"result\": \"NOTHING_TO_TRY\", \"sites\": []}\n",
+                POOLWISE_VERSION);
     else
-        fprintf(try->stream, "There is nothing to try: no site of %s is worth a pool by the advice, and none has many small "
-                             "blocks alive at once.\nAll its allocations together cost at most %.1f %% of its CPU time. "
-                             "poolwise try --all, or --site, tries one regardless.\n", try->command.argv[0], 100 * bound);
+        fprintf(try->stream,
+                "There is nothing to try: no site of %s is worth a pool by the advice, and none "
+                "has many small "
+                "blocks alive at once.\nAll its allocations together cost at most %.1f %% of its "
+                "CPU time. "
+                "poolwise try --all, or --site, tries one regardless.\n",
+                try->command.argv[0], 100 * bound);
     return try->require_pct > 0 ? EXIT_BREACH : EXIT_DONE;
 }
 
@@ -542,10 +601,13 @@ static int run(struct try *try)
     if (target_check(try->command.argv[0], &target, message, sizeof message) ||
         trial_preload_find(preload, sizeof preload, message, sizeof message))
         return command_error("%s", message);
-    const char *checker = victim_checker(*target.interpreted_by ? target.interpreted_by : target.path);
+    const char *checker =
+        victim_checker(*target.interpreted_by ? target.interpreted_by : target.path);
     if (checker)
-        return command_error("%s is built with %s, which brings an allocator of its own and has to come first: try a build "
-                             "without it", target.path, checker);
+        return command_error("%s is built with %s, which brings an allocator of its own and has to "
+                             "come first: try a build "
+                             "without it",
+                             target.path, checker);
     try->command.preload = preload;
     int status = trial_input(STDIN_FILENO, &try->command.input);
     if (status)
@@ -559,7 +621,8 @@ static int run(struct try *try)
     if (!status && try->found)
         choose_found(try);
     if (!status)
-        status = try->found && !try->chosen_count && !small_tried(try) ? nothing_to_try(try) : measure(try);
+        status = try->found && !try->chosen_count && !small_tried(try) ? nothing_to_try(try)
+                                                                       : measure(try);
     candidates_done(&try->candidates);
     try_runs_done(&try->runs);
     return status;
@@ -567,15 +630,21 @@ static int run(struct try *try)
 
 int cmd_try(const struct command_globals *globals, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"site", required_argument, NULL, OPTION_SITE},       {"as", required_argument, NULL, OPTION_AS},
-        {"all", optional_argument, NULL, OPTION_ALL},         {"from", required_argument, NULL, OPTION_FROM},
-        {"time", required_argument, NULL, OPTION_TIME},       {"bench", required_argument, NULL, OPTION_BENCH},
-        {"metric", required_argument, NULL, OPTION_METRIC},   {"higher", no_argument, NULL, OPTION_HIGHER},
-        {"require", required_argument, NULL, OPTION_REQUIRE}, {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-        {"wrapper", required_argument, NULL, OPTION_WRAPPER}, {"json", no_argument, NULL, OPTION_JSON},
-        {"output", required_argument, NULL, 'o'},             {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"site", required_argument, NULL, OPTION_SITE},
+                                            {"as", required_argument, NULL, OPTION_AS},
+                                            {"all", optional_argument, NULL, OPTION_ALL},
+                                            {"from", required_argument, NULL, OPTION_FROM},
+                                            {"time", required_argument, NULL, OPTION_TIME},
+                                            {"bench", required_argument, NULL, OPTION_BENCH},
+                                            {"metric", required_argument, NULL, OPTION_METRIC},
+                                            {"higher", no_argument, NULL, OPTION_HIGHER},
+                                            {"require", required_argument, NULL, OPTION_REQUIRE},
+                                            {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+                                            {"wrapper", required_argument, NULL, OPTION_WRAPPER},
+                                            {"json", no_argument, NULL, OPTION_JSON},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct try *try = calloc(1, sizeof *try);
     if (!try)
         return command_error("out of memory");

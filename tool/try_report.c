@@ -19,11 +19,12 @@ static const struct {
     [TRIAL_CUSTOM] = {"--metric", "", "metric", 1, 3},
 };
 
-bool try_result_saving(const struct try_result *result, const struct try_arm *arm, bool against_control,
-                       struct interval *ret_saving)
+bool try_result_saving(const struct try_result *result, const struct try_arm *arm,
+                       bool against_control, struct interval *ret_saving)
 {
     struct interval saving;
-    if (!try_saving(&result->runs->arms[against_control ? arm->control : 0], arm, result->metric, &saving))
+    if (!try_saving(&result->runs->arms[against_control ? arm->control : 0], arm, result->metric,
+                    &saving))
         return false;
     if (result->metric == TRIAL_CUSTOM && result->higher_is_better)
         saving = (struct interval){-saving.median, -saving.high, -saving.low};
@@ -36,7 +37,8 @@ enum try_verdict try_verdict_of(const struct try_result *result, const struct tr
     struct interval plain, control;
     if (arm->outcome != TRY_SAME)
         return TRY_BREAKS;
-    if (!try_result_saving(result, arm, false, &plain) || !try_result_saving(result, arm, true, &control))
+    if (!try_result_saving(result, arm, false, &plain) ||
+        !try_result_saving(result, arm, true, &control))
         return TRY_NO_GAIN;
     if (control.low > 0 && control.median >= result->win_share && plain.median > 0)
         return TRY_WINS;
@@ -104,10 +106,13 @@ static const char *metric_name(const struct try_result *result)
 static const struct try_arm *headline(const struct try_result *result)
 {
     struct interval together, small;
-    if (!result->small || result->small == result->together || !try_result_saving(result, result->small, true, &small))
+    if (!result->small || result->small == result->together ||
+        !try_result_saving(result, result->small, true, &small))
         return result->together;
-    return try_result_saving(result, result->together, true, &together) && together.median >= small.median ? result->together
-                                                                                                      : result->small;
+    return try_result_saving(result, result->together, true, &together) &&
+                   together.median >= small.median
+               ? result->together
+               : result->small;
 }
 
 static void say_result(const struct try_result *result, FILE *stream)
@@ -125,18 +130,22 @@ static void say_result(const struct try_result *result, FILE *stream)
         return;
     }
     if (arm->arm.everything)
-        fprintf(stream, "%s with all its blocks of up to %" PRIu64 " bytes from pools", program, arm->arm.everything_bytes);
+        fprintf(stream, "%s with all its blocks of up to %" PRIu64 " bytes from pools", program,
+                arm->arm.everything_bytes);
     else
         fprintf(stream, "%s with %zu site%s from pools", program, count, count == 1 ? "" : "s");
-    double before = median(&result->runs->arms[0], result->metric), after = median(arm, result->metric);
+    double before = median(&result->runs->arms[0], result->metric),
+           after = median(arm, result->metric);
     double scale = metrics[result->metric].scale;
     int digits = metrics[result->metric].digits;
     bool gains = saving.median >= 0;
-    fprintf(stream, ": %s %s by %.1f %% (95 %%: %.1f to %.1f), %.*f -> %.*f%s%s.\n", metric_name(result),
-            gains == (result->higher_is_better && result->metric == TRIAL_CUSTOM) ? "rises" : "falls",
-            100 * (gains ? saving.median : -saving.median), 100 * (gains ? saving.low : -saving.high),
-            100 * (gains ? saving.high : -saving.low), digits, before * scale, digits, after * scale,
-            *metrics[result->metric].unit ? " " : "", metrics[result->metric].unit);
+    fprintf(
+        stream, ": %s %s by %.1f %% (95 %%: %.1f to %.1f), %.*f -> %.*f%s%s.\n",
+        metric_name(result),
+        gains == (result->higher_is_better && result->metric == TRIAL_CUSTOM) ? "rises" : "falls",
+        100 * (gains ? saving.median : -saving.median), 100 * (gains ? saving.low : -saving.high),
+        100 * (gains ? saving.high : -saving.low), digits, before * scale, digits, after * scale,
+        *metrics[result->metric].unit ? " " : "", metrics[result->metric].unit);
     if (saving.low <= 0 && saving.high >= 0)
         fputs("That interval includes no change at all.\n", stream);
 }
@@ -145,50 +154,60 @@ static void say_table(const struct try_result *result, FILE *stream)
 {
     const struct try_arm *plain = &result->runs->arms[0], *pooled = headline(result);
     const struct try_arm *control = &result->runs->arms[pooled->control];
-    fprintf(stream, "\n%-22s %11s %11s %11s   %s\n", "", "plain", "control", "pooled", "saved against plain, 95 %");
+    fprintf(stream, "\n%-22s %11s %11s %11s   %s\n", "", "plain", "control", "pooled",
+            "saved against plain, 95 %");
     for (int metric = 0; metric < TRIAL_METRICS; metric++) {
         if (metric == TRIAL_CUSTOM && !result->runs->command->metric)
             continue;
         double scale = metrics[metric].scale;
         int digits = metrics[metric].digits;
         char name[40];
-        snprintf(name, sizeof name, "%s%s%s", metrics[metric].name, *metrics[metric].unit ? ", " : "", metrics[metric].unit);
-        fprintf(stream, "%-22s %11.*f %11.*f %11.*f", name, digits, median(plain, metric) * scale, digits,
-                median(control, metric) * scale, digits, median(pooled, metric) * scale);
+        snprintf(name, sizeof name, "%s%s%s", metrics[metric].name,
+                 *metrics[metric].unit ? ", " : "", metrics[metric].unit);
+        fprintf(stream, "%-22s %11.*f %11.*f %11.*f", name, digits, median(plain, metric) * scale,
+                digits, median(control, metric) * scale, digits, median(pooled, metric) * scale);
         struct interval saving;
         if (try_saving(plain, pooled, metric, &saving))
-            fprintf(stream, "   %+.1f %% (%+.1f to %+.1f)", 100 * saving.median, 100 * saving.low, 100 * saving.high);
+            fprintf(stream, "   %+.1f %% (%+.1f to %+.1f)", 100 * saving.median, 100 * saving.low,
+                    100 * saving.high);
         fputc('\n', stream);
     }
     if (pooled->last.served)
-        fprintf(stream, "%-22s %11s %11s %11" PRIu64 "   %.1f %% of them reused\n", "blocks from pools", "0", "0",
-                pooled->last.served, 100.0 * (double)pooled->last.reused / (double)pooled->last.served);
+        fprintf(stream, "%-22s %11s %11s %11" PRIu64 "   %.1f %% of them reused\n",
+                "blocks from pools", "0", "0", pooled->last.served,
+                100.0 * (double)pooled->last.reused / (double)pooled->last.served);
     struct interval overhead, net;
     if (try_saving(plain, control, result->metric, &overhead))
-        fprintf(stream, "\nThe preload alone, which looks sites up and serves none, costs %.1f %% (%.1f to %.1f); it is part of the figures above.", -100 * overhead.median,
-                -100 * overhead.high, -100 * overhead.low);
+        fprintf(stream,
+                "\nThe preload alone, which looks sites up and serves none, costs %.1f %% (%.1f to "
+                "%.1f); it is part of the figures above.",
+                -100 * overhead.median, -100 * overhead.high, -100 * overhead.low);
     if (try_result_saving(result, pooled, true, &net))
-        fprintf(stream, "\nAgainst the control, so with that subtracted: %.1f %% (%.1f to %.1f).", 100 * net.median,
-                100 * net.low, 100 * net.high);
+        fprintf(stream, "\nAgainst the control, so with that subtracted: %.1f %% (%.1f to %.1f).",
+                100 * net.median, 100 * net.low, 100 * net.high);
     fputc('\n', stream);
 }
 
 /* The other one of the two. */
 static void say_other(const struct try_result *result, FILE *stream)
 {
-    const struct try_arm *arm = headline(result) == result->together ? result->small : result->together;
+    const struct try_arm *arm =
+        headline(result) == result->together ? result->small : result->together;
     struct interval saving;
     if (!arm || arm == headline(result))
         return;
     if (arm->arm.everything)
-        fprintf(stream, "\nEvery block of up to %" PRIu64 " bytes from pools, whatever its site: ", arm->arm.everything_bytes);
+        fprintf(stream, "\nEvery block of up to %" PRIu64 " bytes from pools, whatever its site: ",
+                arm->arm.everything_bytes);
     else
-        fprintf(stream, "\nThe %zu site%s that the advice names, and no other: ", arm->arm.site_count,
+        fprintf(stream,
+                "\nThe %zu site%s that the advice names, and no other: ", arm->arm.site_count,
                 arm->arm.site_count == 1 ? "" : "s");
     if (arm->outcome != TRY_SAME)
         fprintf(stream, "it %s.\n", outcome_words(arm));
     else if (try_result_saving(result, arm, true, &saving))
-        fprintf(stream, "%.1f %% (%.1f to %.1f) against the control.\n", 100 * saving.median, 100 * saving.low, 100 * saving.high);
+        fprintf(stream, "%.1f %% (%.1f to %.1f) against the control.\n", 100 * saving.median,
+                100 * saving.low, 100 * saving.high);
     else
         fputs("not measured.\n", stream);
 }
@@ -197,8 +216,8 @@ static void say_sites(const struct try_result *result, FILE *stream)
 {
     const struct try_arm *arm = result->together;
     if (result->single_count) {
-        fprintf(stream, "\nOne by one, against the control:\n%-8s %9s  %-18s %9s  %-13s %s\n", "verdict", "saved", "95 %",
-                "expected", "site", "function");
+        fprintf(stream, "\nOne by one, against the control:\n%-8s %9s  %-18s %9s  %-13s %s\n",
+                "verdict", "saved", "95 %", "expected", "site", "function");
         for (size_t i = 0; i < result->single_count; i++) {
             const struct try_arm *single = result->singles[i];
             const struct candidate *site = single->sites[0];
@@ -206,21 +225,25 @@ static void say_sites(const struct try_result *result, FILE *stream)
             char saved[32] = "-", interval[40] = "";
             if (try_result_saving(result, single, true, &saving)) {
                 snprintf(saved, sizeof saved, "%+.1f %%", 100 * saving.median);
-                snprintf(interval, sizeof interval, "%+.1f to %+.1f", 100 * saving.low, 100 * saving.high);
+                snprintf(interval, sizeof interval, "%+.1f to %+.1f", 100 * saving.low,
+                         100 * saving.high);
             }
             char expected[32] = "-";
             if (!site->as_slab)
                 snprintf(expected, sizeof expected, "%.1f %%", 100 * site->predicted);
-            fprintf(stream, "%-8s %9s  %-18s %9s  %-13s %s %s\n", try_verdict_name(try_verdict_of(result, single), site),
-                    saved, interval, expected, site->id, site->function, site->place);
+            fprintf(stream, "%-8s %9s  %-18s %9s  %-13s %s %s\n",
+                    try_verdict_name(try_verdict_of(result, single), site), saved, interval,
+                    expected, site->id, site->function, site->place);
             if (single->outcome != TRY_SAME)
-                fprintf(stream, "         with this site alone the program %s\n", outcome_words(single));
+                fprintf(stream, "         with this site alone the program %s\n",
+                        outcome_words(single));
         }
     }
     for (size_t i = 0; i < arm->arm.site_count; i++) {
         const char *problem = arm->outcome == TRY_SAME ? try_site_problem(arm, i) : NULL;
         if (problem)
-            fprintf(stream, "site %s (%s): not tried: %s\n", arm->sites[i]->id, arm->sites[i]->function, problem);
+            fprintf(stream, "site %s (%s): not tried: %s\n", arm->sites[i]->id,
+                    arm->sites[i]->function, problem);
     }
 }
 
@@ -231,8 +254,10 @@ int try_report_text(const struct try_result *result, FILE *stream)
     say_other(result, stream);
     say_sites(result, stream);
     fprintf(stream, "\n%zu rounds in %.0f s", result->runs->rounds, result->runs->elapsed_s);
-    fputs(result->runs->output_varies ? "; standard output varies by itself, and was not compared.\n"
-                                      : "; standard output was the same in all runs that count.\n", stream);
+    fputs(result->runs->output_varies
+              ? "; standard output varies by itself, and was not compared.\n"
+              : "; standard output was the same in all runs that count.\n",
+          stream);
     for (const char *const *note = result->notes; note && *note; note++)
         fprintf(stream, "%s\n", *note);
     errno = 0;

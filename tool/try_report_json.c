@@ -5,11 +5,13 @@
 
 #include "try_report.h"
 
-static const char *const keys[TRIAL_METRICS] = {"cpu_s", "wall_s", "peak_rss_bytes", "minor_faults", "voluntary_switches", "metric"};
+static const char *const keys[TRIAL_METRICS] = {
+    "cpu_s", "wall_s", "peak_rss_bytes", "minor_faults", "voluntary_switches", "metric"};
 static const char *const outcomes[] = {"same", "output differs", "ended otherwise", "timed out"};
 static const char *const verdicts[] = {"WINS", "NO_GAIN", "LOSES", "BREAKS"};
 
-static void add_interval(cJSON *parent, const char *key, bool known, const struct interval *interval)
+static void add_interval(cJSON *parent, const char *key, bool known,
+                         const struct interval *interval)
 {
     if (!known) {
         cJSON_AddNullToObject(parent, key);
@@ -86,7 +88,8 @@ int try_report_json(const struct try_result *result, FILE *stream)
     cJSON_AddNumberToObject(document, "elapsed_s", result->runs->elapsed_s);
     cJSON_AddBoolToObject(document, "output_compared", !result->runs->output_varies);
     struct interval overhead;
-    bool known = try_saving(&result->runs->arms[0], &result->runs->arms[result->together->control], result->metric, &overhead);
+    bool known = try_saving(&result->runs->arms[0], &result->runs->arms[result->together->control],
+                            result->metric, &overhead);
     if (known)
         overhead = (struct interval){-overhead.median, -overhead.high, -overhead.low};
     add_interval(document, "control_overhead_share", known, &overhead);

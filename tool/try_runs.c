@@ -15,8 +15,8 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preload, struct candidate *const *sites,
-                            size_t site_count)
+struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preload,
+                            struct candidate *const *sites, size_t site_count)
 {
     if (runs->arm_count == runs->arm_room) {
         size_t room = runs->arm_room ? 2 * runs->arm_room : 16;
@@ -27,7 +27,9 @@ struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preloa
         runs->arm_room = room;
     }
     struct try_arm *arm = &runs->arms[runs->arm_count];
-    *arm = (struct try_arm){.control = 1, .name = name, .sites = calloc(site_count + 1, sizeof *arm->sites),
+    *arm = (struct try_arm){.control = 1,
+                            .name = name,
+                            .sites = calloc(site_count + 1, sizeof *arm->sites),
                             .trial_sites = calloc(site_count + 1, sizeof *arm->trial_sites)};
     runs->arm_count++;
     if (!arm->sites || !arm->trial_sites)
@@ -36,7 +38,8 @@ struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preloa
         arm->sites[i] = sites[i];
         arm->trial_sites[i] = &sites[i]->site;
     }
-    arm->arm = (struct trial_arm){.preload = preload, .sites = arm->trial_sites, .site_count = site_count};
+    arm->arm =
+        (struct trial_arm){.preload = preload, .sites = arm->trial_sites, .site_count = site_count};
     return arm;
 }
 
@@ -68,7 +71,8 @@ static enum try_outcome outcome_of(const struct try_runs *runs, const struct tri
 static int note(struct try_arm *arm, const struct trial_sample *sample, size_t rounds_most)
 {
     for (int metric = 0; metric < TRIAL_METRICS; metric++) {
-        if (!arm->values[metric] && !(arm->values[metric] = calloc(rounds_most, sizeof *arm->values[metric])))
+        if (!arm->values[metric] &&
+            !(arm->values[metric] = calloc(rounds_most, sizeof *arm->values[metric])))
             return -ENOMEM;
         arm->values[metric][arm->rounds] = sample->value[metric];
     }
@@ -90,16 +94,19 @@ static int run_arm(struct try_runs *runs, size_t number, size_t rounds_most)
         outcome = TRY_SAME;
         for (size_t i = 0; i < runs->arm_count; i++)
             if (runs->arms[i].outcome == TRY_OUTPUT)
-                runs->arms[i].outcome = TRY_SAME; /* it says nothing after all; the arm goes on from here */
+                runs->arms[i].outcome =
+                    TRY_SAME; /* it says nothing after all; the arm goes on from here */
     }
     arm->last = sample;
     if (arm->arm.preload && !sample.attached) {
         snprintf(runs->message, sizeof runs->message,
-                 "%s did not load the trial library (was LD_PRELOAD taken out of its environment?)", runs->command->argv[0]);
+                 "%s did not load the trial library (was LD_PRELOAD taken out of its environment?)",
+                 runs->command->argv[0]);
         return -ENODATA;
     }
     if (number == 0 && outcome != TRY_SAME) {
-        snprintf(runs->message, sizeof runs->message, "%s does not always end in the same way: a trial needs runs that can be compared",
+        snprintf(runs->message, sizeof runs->message,
+                 "%s does not always end in the same way: a trial needs runs that can be compared",
                  runs->command->argv[0]);
         return -EPROTO;
     }
@@ -114,21 +121,25 @@ int try_runs_first(struct try_runs *runs)
 {
     if (runs->progress)
         runs->progress(runs->context, runs, "plain", 0, 0);
-    int status = trial_run(runs->command, &runs->arms[0].arm, &runs->first, runs->message, sizeof runs->message);
+    int status = trial_run(runs->command, &runs->arms[0].arm, &runs->first, runs->message,
+                           sizeof runs->message);
     if (!status && runs->first.timed_out) {
-        snprintf(runs->message, sizeof runs->message, "%s ran past its time limit of %g s without any pool",
-                 runs->command->argv[0], runs->command->timeout_s);
+        snprintf(runs->message, sizeof runs->message,
+                 "%s ran past its time limit of %g s without any pool", runs->command->argv[0],
+                 runs->command->timeout_s);
         status = -ETIMEDOUT;
     }
     if (!status && WIFSIGNALED(runs->first.exit_status)) {
-        snprintf(runs->message, sizeof runs->message, "%s was killed by signal %d (%s) without any pool%s%s",
-                 runs->command->argv[0], WTERMSIG(runs->first.exit_status), strsignal(WTERMSIG(runs->first.exit_status)),
+        snprintf(runs->message, sizeof runs->message,
+                 "%s was killed by signal %d (%s) without any pool%s%s", runs->command->argv[0],
+                 WTERMSIG(runs->first.exit_status), strsignal(WTERMSIG(runs->first.exit_status)),
                  *runs->first.errors ? ": " : "", runs->first.errors);
         status = -EPROTO;
     }
-    if (!status && WIFEXITED(runs->first.exit_status) && WEXITSTATUS(runs->first.exit_status) == 127 && !runs->first.output_bytes) {
-        snprintf(runs->message, sizeof runs->message, "%s ended with status 127%s%s", runs->command->argv[0],
-                 *runs->first.errors ? ": " : "", runs->first.errors);
+    if (!status && WIFEXITED(runs->first.exit_status) &&
+        WEXITSTATUS(runs->first.exit_status) == 127 && !runs->first.output_bytes) {
+        snprintf(runs->message, sizeof runs->message, "%s ended with status 127%s%s",
+                 runs->command->argv[0], *runs->first.errors ? ": " : "", runs->first.errors);
         status = -EPROTO;
     }
     return status;
@@ -144,10 +155,12 @@ int try_runs_measure(struct try_runs *runs)
     double round_begin_s = now_s();
     for (size_t round = 0; !status && round < most; round++) {
         double now = now_s(), spent_s = now - round_begin_s;
-        double left_s = runs->rounds_wanted ? round ? spent_s / (double)round * (double)(most - round) : 0
-                                            : runs->budget_s - spent_s;
+        double left_s = runs->rounds_wanted
+                            ? round ? spent_s / (double)round * (double)(most - round) : 0
+                            : runs->budget_s - spent_s;
         /* A round more than there is time for is not begun. */
-        if (!runs->rounds_wanted && round >= TRY_ROUNDS_LEAST && spent_s + spent_s / (double)round > runs->budget_s)
+        if (!runs->rounds_wanted && round >= TRY_ROUNDS_LEAST &&
+            spent_s + spent_s / (double)round > runs->budget_s)
             break;
         if (!runs->rounds_wanted && round >= TRY_ROUNDS_FEWEST && spent_s > runs->budget_s)
             break;
@@ -202,7 +215,8 @@ bool try_saving(const struct try_arm *before, const struct try_arm *after, enum 
                 struct interval *ret_saving)
 {
     size_t count = before->rounds < after->rounds ? before->rounds : after->rounds;
-    return count && !trial_compare(before->values[metric], after->values[metric], count, ret_saving);
+    return count &&
+           !trial_compare(before->values[metric], after->values[metric], count, ret_saving);
 }
 
 const char *try_site_problem(const struct try_arm *arm, size_t site)

@@ -38,7 +38,8 @@ struct try_runs {
     unsigned rounds_wanted; /* 0: by time */
     double budget_s;
     /* Before each run; NULL: not wanted. `left_s`: an estimate. */
-    void (*progress)(void *context, const struct try_runs *runs, const char *arm, size_t round, double left_s);
+    void (*progress)(void *context, const struct try_runs *runs, const char *arm, size_t round,
+                     double left_s);
     void *context;
     /* Found out: */
     struct trial_sample first; /* of the plain program */
@@ -49,8 +50,8 @@ struct try_runs {
 };
 
 /* Adds an arm. `sites` is copied. NULL: no memory. */
-struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preload, struct candidate *const *sites,
-                            size_t site_count);
+struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preload,
+                            struct candidate *const *sites, size_t site_count);
 void try_runs_done(struct try_runs *runs);
 
 /* The plain program once, which is not counted: it warms caches up, and says what a run is like. Before the rest. As below. */

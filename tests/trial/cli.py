@@ -10,9 +10,11 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "record"))
 import checks
@@ -167,10 +169,12 @@ def advice_of_server(folder, socket, load):
     path = folder / "server.json"
     with subprocess.Popen([poolwise, "advise", "--json", "-o", path, "--", mine / "echo_server", socket],
                           stdout=subprocess.DEVNULL) as advise:
-        while not socket.exists():
-            pass
+        until = time.monotonic() + 60
+        while not socket.exists() and time.monotonic() < until:
+            time.sleep(0.01)
         subprocess.run(load, shell=True, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["pkill", "-TERM", "-P", str(advise.pid)], check=True)
+        for child in pathlib.Path(f"/proc/{advise.pid}/task/{advise.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGTERM)
         advise.wait(60)
     return path, {site["function"]: site for site in json.loads(path.read_text())["sites"]}
 

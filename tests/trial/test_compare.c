@@ -15,8 +15,10 @@ static void pairs(void **state)
 {
     const double before[] = {10, 20, 40, 0}, after[] = {9, 18, 36, 5};
     struct interval saving;
-    assert_int_equal(trial_compare(before, after, 4, &saving), 0); /* nothing can be saved of 0: that pair says nothing */
-    assert_true(fabs(saving.median - 0.1) < 1e-12 && fabs(saving.low - 0.1) < 1e-12 && fabs(saving.high - 0.1) < 1e-12);
+    assert_int_equal(trial_compare(before, after, 4, &saving),
+                     0); /* nothing can be saved of 0: that pair says nothing */
+    assert_true(fabs(saving.median - 0.1) < 1e-12 && fabs(saving.low - 0.1) < 1e-12 &&
+                fabs(saving.high - 0.1) < 1e-12);
     assert_int_equal(trial_compare(before, after, 0, &saving), -EINVAL);
 }
 
@@ -45,7 +47,8 @@ static void orders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pairs), cmocka_unit_test(orders),
+        cmocka_unit_test(pairs),
+        cmocka_unit_test(orders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,8 @@ static void every_class(void **state)
         char *block = pwise_get(&home->pool), *other = pwise_get(&home->pool);
         assert_non_null(block);
         assert_non_null(other);
-        assert_true(range_holds(block) && range_owner(block) == home && range_owner(block + home->bytes - 1) == home);
+        assert_true(range_holds(block) && range_owner(block) == home &&
+                    range_owner(block + home->bytes - 1) == home);
         assert_true(block + home->bytes <= other || other + home->bytes <= block);
         assert_int_equal((uintptr_t)block % 16, 0);
         memset(block, 1, home->bytes);
@@ -140,7 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks), cmocka_unit_test(every_class), cmocka_unit_test(aligned),
-        cmocka_unit_test(large), cmocka_unit_test(presized),
+        cmocka_unit_test(large),  cmocka_unit_test(presized),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

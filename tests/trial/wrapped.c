@@ -40,14 +40,14 @@ OWN_FRAME void *nested_malloc(size_t size)
 }
 
 #define ASKS(name, count, size, how)                                                               \
-    static OWN_FRAME void name(void)                                                                 \
-    {                                                                                                \
-        for (int i = 0; i < count; i++) {                                                            \
-            char *block = how(size);                                                                 \
-            KEEP(block);                                                                             \
-            block[0] = 'x';                                                                          \
-            free(block);                                                                             \
-        }                                                                                            \
+    static OWN_FRAME void name(void)                                                               \
+    {                                                                                              \
+        for (int i = 0; i < count; i++) {                                                          \
+            char *block = how(size);                                                               \
+            KEEP(block);                                                                           \
+            block[0] = 'x';                                                                        \
+            free(block);                                                                           \
+        }                                                                                          \
     }
 
 ASKS(one, ONE, 40, xmalloc)

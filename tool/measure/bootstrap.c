@@ -51,7 +51,8 @@ static size_t draw_below(uint64_t *state, size_t bound)
     return (size_t)((draw(state) >> 32) * (uint64_t)bound >> 32);
 }
 
-int bootstrap_median(const double *values, size_t count, unsigned resamples, uint64_t seed, struct interval *ret_interval)
+int bootstrap_median(const double *values, size_t count, unsigned resamples, uint64_t seed,
+                     struct interval *ret_interval)
 {
     if (!count || count > UINT32_MAX || !resamples)
         return -EINVAL;
@@ -70,7 +71,8 @@ int bootstrap_median(const double *values, size_t count, unsigned resamples, uin
     }
     qsort(medians, resamples, sizeof *medians, by_value);
     size_t cut = (size_t)(0.025 * (double)resamples);
-    *ret_interval = (struct interval){median_of(values, count), medians[cut], medians[resamples - 1 - cut]};
+    *ret_interval =
+        (struct interval){median_of(values, count), medians[cut], medians[resamples - 1 - cut]};
     free(drawn);
     free(medians);
     return 0;
@@ -83,7 +85,8 @@ static double median_sorting(double *values, size_t count)
 }
 
 /* `pairs` is two rows of `count` values; `drawn` has room for as much. */
-static void resample_differences(const double *pairs, double *drawn, size_t count, double *differences, unsigned resamples)
+static void resample_differences(const double *pairs, double *drawn, size_t count,
+                                 double *differences, unsigned resamples)
 {
     uint64_t state = DIFFERENCE_SEED;
     for (unsigned i = 0; i < resamples; i++) {
@@ -97,7 +100,8 @@ static void resample_differences(const double *pairs, double *drawn, size_t coun
     qsort(differences, resamples, sizeof *differences, by_value);
 }
 
-int bootstrap_difference(const double *a, const double *b, size_t count, unsigned resamples, double ret_ci95[2])
+int bootstrap_difference(const double *a, const double *b, size_t count, unsigned resamples,
+                         double ret_ci95[2])
 {
     ret_ci95[0] = -HUGE_VAL;
     ret_ci95[1] = HUGE_VAL;

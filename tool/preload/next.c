@@ -20,7 +20,8 @@ static void *arena_take(size_t size, size_t align)
         errno = ENOMEM;
         return NULL;
     }
-    char *block = (char *)(((uintptr_t)(next_arena + at) + 16 + align - 1) & ~(uintptr_t)(align - 1));
+    char *block =
+        (char *)(((uintptr_t)(next_arena + at) + 16 + align - 1) & ~(uintptr_t)(align - 1));
     memcpy(block - sizeof size, &size, sizeof size);
     return block;
 }
@@ -54,10 +55,10 @@ struct next_allocator next = {
 static __thread int looking_up __attribute__((tls_model("initial-exec")));
 
 #define LOOK_UP(member, name)                                                                      \
-    do {                                                                                             \
-        void *symbol = dlsym(RTLD_NEXT, name);                                                       \
-        if (symbol)                                                                                  \
-            next.member = (__typeof__(next.member))(uintptr_t)symbol;                                \
+    do {                                                                                           \
+        void *symbol = dlsym(RTLD_NEXT, name);                                                     \
+        if (symbol)                                                                                \
+            next.member = (__typeof__(next.member))(uintptr_t)symbol;                              \
     } while (0)
 
 bool next_look_up(void)
@@ -132,8 +133,9 @@ static int first_posix_memalign(void **ret_block, size_t align, size_t size)
 
 static void *first_aligned_alloc(size_t align, size_t size)
 {
-    return next_look_up() && next.aligned_alloc != first_aligned_alloc ? next.aligned_alloc(align, size)
-                                                                       : arena_take(size, align);
+    return next_look_up() && next.aligned_alloc != first_aligned_alloc
+               ? next.aligned_alloc(align, size)
+               : arena_take(size, align);
 }
 
 static void *first_memalign(size_t align, size_t size)
@@ -144,13 +146,15 @@ static void *first_memalign(size_t align, size_t size)
 
 static void *first_valloc(size_t size)
 {
-    return next_look_up() && next.valloc != first_valloc ? next.valloc(size) : arena_take(size, 4096);
+    return next_look_up() && next.valloc != first_valloc ? next.valloc(size)
+                                                         : arena_take(size, 4096);
 }
 
 static void *first_pvalloc(size_t size)
 {
-    return next_look_up() && next.pvalloc != first_pvalloc ? next.pvalloc(size)
-                                                           : arena_take((size + 4095) & ~(size_t)4095, 4096);
+    return next_look_up() && next.pvalloc != first_pvalloc
+               ? next.pvalloc(size)
+               : arena_take((size + 4095) & ~(size_t)4095, 4096);
 }
 
 static void *first_reallocarray(void *old, size_t count, size_t size)

@@ -7,7 +7,8 @@
 #define RESAMPLES 4000u
 #define SEED      UINT64_C(0x706f6f6c77697365)
 
-int trial_compare(const double *before, const double *after, size_t count, struct interval *ret_saving)
+int trial_compare(const double *before, const double *after, size_t count,
+                  struct interval *ret_saving)
 {
     double *savings = malloc((count ? count : 1) * sizeof *savings);
     if (!savings)

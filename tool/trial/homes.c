@@ -52,7 +52,10 @@ static struct home *home_create(size_t bytes, size_t align, struct group *group)
         return NULL;
     home->bytes = bytes;
     home->group = group;
-    struct pwise_options options = {.name = name, .item_size = bytes, .item_align = align, .context = home,
+    struct pwise_options options = {.name = name,
+                                    .item_size = bytes,
+                                    .item_align = align,
+                                    .context = home,
                                     .max_idle_bytes = max_idle};
     if (bytes > SLAB_ITEM_MOST) {
         home->bytes = options.item_size = (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
@@ -76,21 +79,23 @@ static struct home *home_create(size_t bytes, size_t align, struct group *group)
     }
     pwise_put(&home->pool, first);
     home->next_known = atomic_load_explicit(&known, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&known, &home->next_known, home, memory_order_release,
-                                                  memory_order_relaxed))
+    while (!atomic_compare_exchange_weak_explicit(&known, &home->next_known, home,
+                                                  memory_order_release, memory_order_relaxed))
         ;
     return home;
 }
 
 /* Two threads may make the same home at once: the second one's stays, unused, since blocks of it lie idle in it. */
-struct home *home_get_slow(_Atomic(struct home *) *cell, size_t bytes, size_t align, struct group *group)
+struct home *home_get_slow(_Atomic(struct home *) *cell, size_t bytes, size_t align,
+                           struct group *group)
 {
     struct home *home = atomic_load_explicit(cell, memory_order_acquire);
     if (home)
         return home;
     int saved_errno = errno;
     struct home *made = home_create(bytes, align, group);
-    if (made && atomic_compare_exchange_strong_explicit(cell, &home, made, memory_order_acq_rel, memory_order_acquire))
+    if (made && atomic_compare_exchange_strong_explicit(cell, &home, made, memory_order_acq_rel,
+                                                        memory_order_acquire))
         home = made;
     errno = saved_errno;
     return home;
@@ -108,13 +113,15 @@ struct home *homes_aligned(size_t size, size_t align)
         return NULL;
     unsigned power = bytes <= 16 ? 4 : 64u - (unsigned)__builtin_clzll(bytes - 1);
     bytes = (size_t)1 << power;
-    return home_get_slow(&aligned[power], bytes, bytes < HOME_ALIGN_MOST ? bytes : HOME_ALIGN_MOST, NULL);
+    return home_get_slow(&aligned[power], bytes, bytes < HOME_ALIGN_MOST ? bytes : HOME_ALIGN_MOST,
+                         NULL);
 }
 
 void homes_counts(uint64_t *ret_gets, uint64_t *ret_hits, uint64_t *ret_idle_bytes)
 {
     *ret_gets = *ret_hits = *ret_idle_bytes = 0;
-    for (struct home *home = atomic_load_explicit(&known, memory_order_acquire); home; home = home->next_known) {
+    for (struct home *home = atomic_load_explicit(&known, memory_order_acquire); home;
+         home = home->next_known) {
         struct pool *pool = pool_of_const(&home->pool);
         uint64_t gets, hits, idle;
         if (!pool)

@@ -24,14 +24,14 @@
 
 struct home {
     pwise_pool pool;
-    size_t bytes; /* capacity of each block; constant */
-    struct runs *runs; /* of blocks too large for the pool's slabs; else NULL */
-    struct group *group; /* whose homes serve its blocks when they grow; NULL: none */
+    size_t bytes;            /* capacity of each block; constant */
+    struct runs *runs;       /* of blocks too large for the pool's slabs; else NULL */
+    struct group *group;     /* whose homes serve its blocks when they grow; NULL: none */
     struct home *next_known; /* constant once published */
 };
 
 struct group {
-    size_t most_bytes; /* of a block; constant */
+    size_t most_bytes;                          /* of a block; constant */
     _Atomic(struct home *) homes[HOME_CLASSES]; /* each NULL until it is made, then constant */
 };
 
@@ -42,7 +42,8 @@ void homes_init(size_t max_idle_bytes);
 
 /* The home of *cell, for blocks of `bytes`, a multiple of `align`, at most HOME_BYTES_MOST; made if need be.
  * NULL: no memory. Any thread. */
-struct home *home_get_slow(_Atomic(struct home *) *cell, size_t bytes, size_t align, struct group *group);
+struct home *home_get_slow(_Atomic(struct home *) *cell, size_t bytes, size_t align,
+                           struct group *group);
 
 /* The group's home of this class, made if need be; NULL: no memory. Any thread. */
 struct home *group_home_slow(struct group *group, unsigned class);

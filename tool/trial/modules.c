@@ -26,10 +26,12 @@ static const uint8_t *build_id(const struct dl_phdr_info *info, uint32_t *ret_si
         uint64_t align = segment->p_align == 8 ? 7 : 3;
         while ((size_t)(end - note) >= sizeof(ElfW(Nhdr))) {
             const ElfW(Nhdr) *head = (const void *)note;
-            uint64_t name_size = (head->n_namesz + align) & ~align, size = (head->n_descsz + align) & ~align;
+            uint64_t name_size = (head->n_namesz + align) & ~align,
+                     size = (head->n_descsz + align) & ~align;
             if (name_size + size > (size_t)(end - note) - sizeof *head)
                 break;
-            if (head->n_type == NT_GNU_BUILD_ID && head->n_namesz == 4 && !memcmp(head + 1, "GNU", 4)) {
+            if (head->n_type == NT_GNU_BUILD_ID && head->n_namesz == 4 &&
+                !memcmp(head + 1, "GNU", 4)) {
                 *ret_size = head->n_descsz;
                 return (const uint8_t *)note + sizeof *head + name_size;
             }
@@ -61,7 +63,8 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *context)
             look->loaded->here[i] = true;
             look->loaded->bias[i] = info->dlpi_addr;
             atomic_store_explicit(&module->state, PLAN_LOADED, memory_order_relaxed);
-        } else if (same_name && atomic_load_explicit(&module->state, memory_order_relaxed) == PLAN_NOT_LOADED) {
+        } else if (same_name &&
+                   atomic_load_explicit(&module->state, memory_order_relaxed) == PLAN_NOT_LOADED) {
             atomic_store_explicit(&module->state, PLAN_OTHER_BUILD, memory_order_relaxed);
         }
     }

@@ -23,6 +23,7 @@ void modules_look(struct plan *plan, struct loaded *ret_loaded);
 uint64_t modules_changes(void);
 
 /* For the unwinder: as unwind_find_module. Neither locks nor allocates. */
-int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start, uint64_t *ret_end);
+int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start,
+                 uint64_t *ret_end);
 
 #pragma GCC visibility pop

@@ -22,7 +22,8 @@ int output_create(void)
 }
 
 /* Reads piece by piece. 0 or -errno. */
-static int each_piece(int fd, int (*take)(void *context, const char *piece, size_t size), void *context)
+static int each_piece(int fd, int (*take)(void *context, const char *piece, size_t size),
+                      void *context)
 {
     char *piece = malloc(PIECE_BYTES);
     off_t at = 0;

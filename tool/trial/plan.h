@@ -25,9 +25,9 @@
 
 enum plan_rule {
     PLAN_ONE_SIZE, /* blocks of up to `bytes` from one pool of that item size; larger are left alone */
-    PLAN_CLASSES,  /* blocks of up to `bytes` from pools by size class */
-    PLAN_PASS,     /* told from other calls, and then left alone: what telling costs */
-    PLAN_PRESIZE,  /* the first request is for at least `bytes`, from the program's own allocator */
+    PLAN_CLASSES, /* blocks of up to `bytes` from pools by size class */
+    PLAN_PASS,    /* told from other calls, and then left alone: what telling costs */
+    PLAN_PRESIZE, /* the first request is for at least `bytes`, from the program's own allocator */
 };
 
 enum plan_module_state {
@@ -37,9 +37,9 @@ enum plan_module_state {
 };
 
 enum plan_site_state {
-    PLAN_UNSEEN,    /* no block of it was asked for */
-    PLAN_SERVED,    /* at least one was served by the rule */
-    PLAN_OPAQUE,    /* its stack cannot be told apart from others' here: no unwind data on the way */
+    PLAN_UNSEEN, /* no block of it was asked for */
+    PLAN_SERVED, /* at least one was served by the rule */
+    PLAN_OPAQUE, /* its stack cannot be told apart from others' here: no unwind data on the way */
 };
 
 struct plan_module {
@@ -69,7 +69,8 @@ struct plan_answer {
     _Atomic uint64_t served;    /* blocks got from pools */
     _Atomic uint64_t reused;    /* of which had been put there before */
     _Atomic uint64_t idle_peak; /* most bytes that pools of one process held idle at its end */
-    _Atomic uint32_t full;      /* there was no memory to begin with: no address range for pools could be had */
+    _Atomic uint32_t
+        full; /* there was no memory to begin with: no address range for pools could be had */
 };
 
 struct plan {
@@ -77,9 +78,9 @@ struct plan {
     uint32_t bytes; /* sizeof(struct plan): runner and library are of one build */
     int32_t main_pid;
     uint32_t module_count, call_count, site_count;
-    uint32_t everything;        /* serve blocks of all other sites, too: by classes */
-    uint64_t everything_bytes;  /* up to this size */
-    uint64_t max_idle_bytes;    /* of each pool; 0: the library's default */
+    uint32_t everything;       /* serve blocks of all other sites, too: by classes */
+    uint64_t everything_bytes; /* up to this size */
+    uint64_t max_idle_bytes;   /* of each pool; 0: the library's default */
     struct plan_answer answer;
     struct plan_module modules[PLAN_MODULES];
     struct plan_call calls[PLAN_CALLS];

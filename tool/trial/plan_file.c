@@ -13,8 +13,8 @@ static uint32_t module_number(struct plan *plan, const struct trial_call *call)
     size_t id_size = call->build_id_size < PLAN_BUILD_ID ? call->build_id_size : PLAN_BUILD_ID;
     for (uint32_t i = 0; i < plan->module_count; i++) {
         const struct plan_module *module = &plan->modules[i];
-        if (!strncmp(module->path, call->module, PLAN_PATH - 1) && module->build_id_size == id_size &&
-            !memcmp(module->build_id, call->build_id, id_size))
+        if (!strncmp(module->path, call->module, PLAN_PATH - 1) &&
+            module->build_id_size == id_size && !memcmp(module->build_id, call->build_id, id_size))
             return i;
     }
     if (plan->module_count == PLAN_MODULES)
@@ -33,13 +33,17 @@ static int site_add(struct plan *plan, const struct trial_site *site, bool pass)
         plan->call_count + site->call_count > PLAN_CALLS)
         return -E2BIG;
     struct plan_site *made = &plan->sites[plan->site_count];
-    *made = (struct plan_site){.first_call = plan->call_count, .call_count = (uint32_t)site->call_count,
-                               .rule = pass ? PLAN_PASS : site->rule, .group = plan->site_count, .bytes = site->bytes};
+    *made = (struct plan_site){.first_call = plan->call_count,
+                               .call_count = (uint32_t)site->call_count,
+                               .rule = pass ? PLAN_PASS : site->rule,
+                               .group = plan->site_count,
+                               .bytes = site->bytes};
     for (size_t i = 0; i < site->call_count; i++) {
         uint32_t module = module_number(plan, &site->calls[i]);
         if (module == PLAN_MODULES)
             return -E2BIG;
-        plan->calls[plan->call_count++] = (struct plan_call){.module = module, .offset = site->calls[i].offset};
+        plan->calls[plan->call_count++] =
+            (struct plan_call){.module = module, .offset = site->calls[i].offset};
     }
     plan->site_count++;
     return 0;

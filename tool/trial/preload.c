@@ -26,16 +26,16 @@
 #include "runs.h"
 #include "sites.h"
 
-#define EXPORT             __attribute__((visibility("default"), noinline))
-#define ALWAYS_INLINE      static inline __attribute__((always_inline))
-#define likely(condition)  __builtin_expect(!!(condition), 1)
+#define EXPORT              __attribute__((visibility("default"), noinline))
+#define ALWAYS_INLINE       static inline __attribute__((always_inline))
+#define likely(condition)   __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
 /* The state of the frame that called this entry point. The frame pointer is kept in this file, so the word at the
  * frame address is the caller's own. */
-#define CALLER_RA (uint64_t)(uintptr_t)__builtin_return_address(0)
-#define CALLER_SP (uint64_t)(uintptr_t)__builtin_dwarf_cfa()
-#define CALLER_FP (*(const uint64_t *)__builtin_frame_address(0))
+#define CALLER_RA           (uint64_t)(uintptr_t) __builtin_return_address(0)
+#define CALLER_SP           (uint64_t)(uintptr_t) __builtin_dwarf_cfa()
+#define CALLER_FP           (*(const uint64_t *)__builtin_frame_address(0))
 
 static struct plan *plan;
 
@@ -83,7 +83,8 @@ ALWAYS_INLINE bool maybe_chosen(uint64_t ra)
 }
 
 /* Apart, so that the calls that do not come here save no registers. */
-static __attribute__((noinline)) void *malloc_maybe(size_t size, uint64_t ra, uint64_t sp, uint64_t fp)
+static __attribute__((noinline)) void *malloc_maybe(size_t size, uint64_t ra, uint64_t sp,
+                                                    uint64_t fp)
 {
     const struct rule *rule = rule_of(ra, sp, fp);
     if (!rule)
@@ -187,7 +188,8 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
 /* A block by the rule at multiples of `align`, or NULL. */
 ALWAYS_INLINE void *aligned_take(const struct rule *rule, size_t align, size_t size)
 {
-    if (likely(!rule) || rule->kind == PLAN_PRESIZE || size - 1 >= rule->most_bytes || align & (align - 1))
+    if (likely(!rule) || rule->kind == PLAN_PRESIZE || size - 1 >= rule->most_bytes ||
+        align & (align - 1))
         return NULL;
     if (align <= 16)
         return block_take(rule, size);

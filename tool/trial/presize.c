@@ -10,7 +10,8 @@
 
 static uint64_t mark_of(const void *block, size_t usable)
 {
-    return ((uint64_t)(uintptr_t)block + usable) * UINT64_C(0x9e3779b97f4a7c15) ^ UINT64_C(0x70726573697a6564);
+    return ((uint64_t)(uintptr_t)block + usable) * UINT64_C(0x9e3779b97f4a7c15) ^
+           UINT64_C(0x70726573697a6564);
 }
 
 static void *marked(void *block)
@@ -30,7 +31,8 @@ void *presize_malloc(size_t size, size_t first_bytes)
 
 void *presize_calloc(size_t size, size_t first_bytes)
 {
-    return size >= first_bytes ? next.calloc(1, size) : marked(next.calloc(1, first_bytes + MARK_BYTES));
+    return size >= first_bytes ? next.calloc(1, size)
+                               : marked(next.calloc(1, first_bytes + MARK_BYTES));
 }
 
 bool presize_fits(void *block, size_t size)

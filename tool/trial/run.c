@@ -20,9 +20,9 @@
 #include "target.h"
 #include "trial.h"
 
-#define ACCEPT_S       30.0 /* until a server has to listen */
-#define STOP_S         10.0 /* after SIGTERM, before SIGKILL */
-#define POLL_NS        2000000
+#define ACCEPT_S 30.0 /* until a server has to listen */
+#define STOP_S   10.0 /* after SIGTERM, before SIGKILL */
+#define POLL_NS  2000000
 
 static volatile bool interrupted;
 
@@ -54,7 +54,8 @@ static double now_s(void)
 
 int trial_preload_find(char *ret_path, size_t size, char *message, size_t message_size)
 {
-    return target_preload_find("trial", "libpoolwise-trial.so", ret_path, size, message, message_size);
+    return target_preload_find("trial", "libpoolwise-trial.so", ret_path, size, message,
+                               message_size);
 }
 
 int trial_input(int from, int *ret_input)
@@ -141,7 +142,8 @@ static int start(struct run *run)
         error = 0;
     close(pipe_fds[0]);
     if (error)
-        snprintf(run->message, run->message_size, "%s could not be started: %s", run->command->argv[0], strerror(error));
+        snprintf(run->message, run->message_size, "%s could not be started: %s",
+                 run->command->argv[0], strerror(error));
     return -error;
 }
 
@@ -233,8 +235,10 @@ static int wait_listening(struct run *run)
         if (run->ended || interrupted || now_s() > until_s) {
             char tail[200];
             output_tail(run->errors, tail, sizeof tail);
-            snprintf(run->message, run->message_size, run->ended ? "%s ended before it accepted connections%s%s"
-                     : "%s did not listen within 30 seconds%s%s", run->command->argv[0], *tail ? ": " : "", tail);
+            snprintf(run->message, run->message_size,
+                     run->ended ? "%s ended before it accepted connections%s%s"
+                                : "%s did not listen within 30 seconds%s%s",
+                     run->command->argv[0], *tail ? ": " : "", tail);
             return interrupted ? -EINTR : -ETIMEDOUT;
         }
         pause_briefly();
@@ -248,11 +252,13 @@ static int serve(struct run *run)
     if (!status) {
         run->bench_output = output_create();
         double begin_s = now_s();
-        int ended = run->bench_output < 0 ? run->bench_output
-                                          : server_shell(run->command->bench, -1, run->bench_output, &interrupted);
+        int ended = run->bench_output < 0
+                        ? run->bench_output
+                        : server_shell(run->command->bench, -1, run->bench_output, &interrupted);
         run->sample->value[TRIAL_WALL] = now_s() - begin_s;
         if (ended < 0 || !WIFEXITED(ended) || WEXITSTATUS(ended)) {
-            snprintf(run->message, run->message_size, "the load failed: %.200s", run->command->bench);
+            snprintf(run->message, run->message_size, "the load failed: %.200s",
+                     run->command->bench);
             status = interrupted ? -EINTR : -EPROTO;
         }
     }
@@ -261,7 +267,8 @@ static int serve(struct run *run)
     run->start_s = now_s();
     finish(run, STOP_S);
     if (run->sample->timed_out && !status) {
-        snprintf(run->message, run->message_size, "%s did not end within 10 seconds of SIGTERM", run->command->argv[0]);
+        snprintf(run->message, run->message_size, "%s did not end within 10 seconds of SIGTERM",
+                 run->command->argv[0]);
         status = -ETIMEDOUT;
     }
     if (WIFSIGNALED(run->sample->exit_status) && WTERMSIG(run->sample->exit_status) == SIGTERM)
@@ -283,7 +290,8 @@ static int custom_metric(struct run *run)
     char *end;
     double value = strtod(text, &end);
     if (ended || end == text) {
-        snprintf(run->message, run->message_size, "--metric gave no number: '%.100s' printed '%.60s'", run->command->metric, text);
+        snprintf(run->message, run->message_size,
+                 "--metric gave no number: '%.100s' printed '%.60s'", run->command->metric, text);
         return -EPROTO;
     }
     run->sample->value[TRIAL_CUSTOM] = value;
@@ -303,24 +311,32 @@ static void answer_take(const struct run *run, const struct trial_arm *arm)
         sample->site_state[i] = (uint8_t)atomic_load(&site->state);
         sample->module_state[i] = PLAN_LOADED;
         for (uint32_t k = 0; k < site->call_count; k++) {
-            uint32_t state = atomic_load(&plan->modules[plan->calls[site->first_call + k].module].state);
+            uint32_t state =
+                atomic_load(&plan->modules[plan->calls[site->first_call + k].module].state);
             if (state != PLAN_LOADED && sample->module_state[i] != PLAN_OTHER_BUILD)
                 sample->module_state[i] = (uint8_t)state;
         }
     }
 }
 
-int trial_run(const struct trial_command *command, const struct trial_arm *arm, struct trial_sample *ret_sample,
-              char *message, size_t message_size)
+int trial_run(const struct trial_command *command, const struct trial_arm *arm,
+              struct trial_sample *ret_sample, char *message, size_t message_size)
 {
-    struct run run = {.command = command, .plan_fd = -1, .sample = ret_sample, .message = message,
-                      .message_size = message_size, .bench_output = -1, .output = output_create(), .errors = output_create()};
+    struct run run = {.command = command,
+                      .plan_fd = -1,
+                      .sample = ret_sample,
+                      .message = message,
+                      .message_size = message_size,
+                      .bench_output = -1,
+                      .output = output_create(),
+                      .errors = output_create()};
     *ret_sample = (struct trial_sample){.exit_status = -1};
     int status = run.output < 0 ? run.output : run.errors < 0 ? run.errors : 0;
     if (!status && arm->preload)
         status = plan_file_create(arm, &run.plan, &run.plan_fd);
     if (status)
-        snprintf(message, message_size, status == -E2BIG ? "too many sites, or stacks too deep, for one trial" : "%s",
+        snprintf(message, message_size,
+                 status == -E2BIG ? "too many sites, or stacks too deep, for one trial" : "%s",
                  strerror(-status));
     if (!status)
         status = start(&run);

@@ -33,7 +33,8 @@ struct runs *runs_create(struct home *owner, size_t bytes)
 {
     struct runs *runs = next.calloc(1, sizeof *runs);
     if (runs)
-        *runs = (struct runs){.owner = owner, .bytes = bytes, .block_count = (uint32_t)(RANGE_CHUNK_BYTES / bytes)};
+        *runs = (struct runs){
+            .owner = owner, .bytes = bytes, .block_count = (uint32_t)(RANGE_CHUNK_BYTES / bytes)};
     return runs;
 }
 

@@ -23,7 +23,8 @@ static size_t family(pid_t pid, pid_t *ret_pids, size_t most)
     ret_pids[count++] = pid;
     for (size_t i = 0; i < count; i++) {
         char path[64];
-        snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)ret_pids[i], (int)ret_pids[i]);
+        snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)ret_pids[i],
+                 (int)ret_pids[i]);
         FILE *file = fopen(path, "re");
         int child;
         while (file && count < most && fscanf(file, "%d", &child) == 1)
@@ -42,7 +43,8 @@ static uint64_t listening_inode(const char *line, bool is_unix)
     if (is_unix) {
         if (sscanf(line, "%*s %*s %*s %x %*s %*s %lu", &flags, &inode) == 2 && flags & 0x10000)
             return inode;
-    } else if (sscanf(line, "%*s %*s %*s %x %*s %*s %*s %*s %*s %lu", &state, &inode) == 2 && state == 0x0a) {
+    } else if (sscanf(line, "%*s %*s %*s %x %*s %*s %*s %*s %*s %lu", &state, &inode) == 2 &&
+               state == 0x0a) {
         return inode;
     }
     return 0;

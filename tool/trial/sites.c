@@ -9,10 +9,10 @@
 #include "next.h"
 #include "unwind.h"
 
-#define RULE_TABLE_ENTRIES 16384u
-#define SPARSENESS         8u   /* cells for each entry */
+#define RULE_TABLE_ENTRIES  16384u
+#define SPARSENESS          8u /* cells for each entry */
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
-#define LOOKS_MOST         256u /* calls after a dlopen that look whether something has come */
+#define LOOKS_MOST          256u /* calls after a dlopen that look whether something has come */
 
 /* A frame whose return address alone does not decide. */
 struct site_node {
@@ -38,7 +38,8 @@ static struct {
     const struct rule *otherwise;
     struct site_entry entries[3];
 } nothing = {.shift = 63};
-_Static_assert(offsetof(struct site_table, entries) == offsetof(__typeof__(nothing), entries), "laid out alike");
+_Static_assert(offsetof(struct site_table, entries) == offsetof(__typeof__(nothing), entries),
+               "laid out alike");
 _Atomic(struct site_table *) sites_now = (struct site_table *)(void *)&nothing;
 bool sites_presize;
 
@@ -136,8 +137,10 @@ static struct site_table *table_make(const struct draft *drafts)
         struct unwind_rule scratch;
         const struct unwind_rule *rule = unwind_rule_find(draft->ra, false, &scratch);
         node->unwind = *rule;
-        node->plain = rule->end == UNWIND_STEP && rule->cfa == UNWIND_CFA_SP && !rule->signal_frame && !rule->from_base &&
-                      rule->return_address != UNWIND_SAME && rule->return_address != UNWIND_UNKNOWN && !rule->return_signed;
+        node->plain = rule->end == UNWIND_STEP && rule->cfa == UNWIND_CFA_SP &&
+                      !rule->signal_frame && !rule->from_base &&
+                      rule->return_address != UNWIND_SAME &&
+                      rule->return_address != UNWIND_UNKNOWN && !rule->return_signed;
         node->rise = rule->cfa_offset;
         node->ra_at = 8 * rule->return_address;
         entry->deeper = node;
@@ -168,18 +171,26 @@ static void rules_make(const struct plan *plan)
     for (uint32_t i = 0; i < plan->site_count; i++) {
         const struct plan_site *site = &plan->sites[i];
         struct group *group = &state.groups[site->group];
-        size_t bytes = site->bytes < HOME_BYTES_MOST || site->rule == PLAN_PRESIZE ? site->bytes : HOME_BYTES_MOST;
+        size_t bytes = site->bytes < HOME_BYTES_MOST || site->rule == PLAN_PRESIZE
+                           ? site->bytes
+                           : HOME_BYTES_MOST;
         if (site->rule == PLAN_PASS)
             bytes = 0;
-        state.rules[i] = (struct rule){.kind = site->rule, .site = i, .most_bytes = bytes, .group = group,
+        state.rules[i] = (struct rule){.kind = site->rule,
+                                       .site = i,
+                                       .most_bytes = bytes,
+                                       .group = group,
                                        .single = &state.singles[site->group]};
         if (group->most_bytes < bytes)
             group->most_bytes = bytes;
         sites_presize |= site->rule == PLAN_PRESIZE;
     }
-    size_t most = plan->everything_bytes < HOME_BYTES_MOST ? plan->everything_bytes : HOME_BYTES_MOST;
+    size_t most =
+        plan->everything_bytes < HOME_BYTES_MOST ? plan->everything_bytes : HOME_BYTES_MOST;
     state.everything_group.most_bytes = most;
-    state.everything = (struct rule){.kind = PLAN_CLASSES, .site = UINT32_MAX, .most_bytes = most,
+    state.everything = (struct rule){.kind = PLAN_CLASSES,
+                                     .site = UINT32_MAX,
+                                     .most_bytes = most,
                                      .group = &state.everything_group};
 }
 
@@ -267,7 +278,8 @@ const struct rule *sites_otherwise_slow(uint64_t ra)
 void sites_seen_slow(struct site_entry *entry)
 {
     atomic_store_explicit(&entry->seen, 1, memory_order_relaxed);
-    atomic_store_explicit(&state.plan->sites[entry->rule->site].state, PLAN_SERVED, memory_order_relaxed);
+    atomic_store_explicit(&state.plan->sites[entry->rule->site].state, PLAN_SERVED,
+                          memory_order_relaxed);
 }
 
 /* All sites above a frame that cannot be stepped over. */
@@ -277,12 +289,14 @@ static void mark_opaque(const struct site_table *table)
     for (size_t i = 0; i < cells; i++) {
         const struct site_entry *entry = &table->entries[i];
         if (entry->ra && entry->rule)
-            atomic_store_explicit(&state.plan->sites[entry->rule->site].state, PLAN_OPAQUE, memory_order_relaxed);
+            atomic_store_explicit(&state.plan->sites[entry->rule->site].state, PLAN_OPAQUE,
+                                  memory_order_relaxed);
     }
 }
 
 /* The same for any frame, and from the beginning: what rare kinds of frames need was not kept on the way. */
-static __attribute__((noinline)) struct site_entry *deeper_slow(struct site_entry *entry, uint64_t sp, uint64_t fp)
+static __attribute__((noinline)) struct site_entry *deeper_slow(struct site_entry *entry,
+                                                                uint64_t sp, uint64_t fp)
 {
     struct site_entry *best = entry->rule ? entry : NULL;
     struct unwind_frame frame = {.pc = entry->ra, .sp = sp};
@@ -309,7 +323,8 @@ struct site_entry *sites_deeper(struct site_entry *entry, uint64_t sp, uint64_t 
         if (unlikely(!node->plain))
             return deeper_slow(first, sp, fp);
         sp_now += (uint64_t)(int64_t)node->rise;
-        entry = sites_find(node->callers, *(const uint64_t *)(uintptr_t)(sp_now + (uint64_t)(int64_t)node->ra_at));
+        entry = sites_find(node->callers,
+                           *(const uint64_t *)(uintptr_t)(sp_now + (uint64_t)(int64_t)node->ra_at));
         if (!entry)
             break;
         if (entry->rule)

@@ -21,9 +21,10 @@
 #include "plan.h"
 
 struct rule {
-    uint32_t kind;     /* enum plan_rule */
-    uint32_t site;     /* in the plan; UINT32_MAX: everything */
-    size_t most_bytes; /* larger requests, and those of 0, are left to the program's allocator; PLAN_PASS: 0;
+    uint32_t kind; /* enum plan_rule */
+    uint32_t site; /* in the plan; UINT32_MAX: everything */
+    size_t
+        most_bytes; /* larger requests, and those of 0, are left to the program's allocator; PLAN_PASS: 0;
                           PLAN_PRESIZE: the size asked for */
     _Atomic(struct home *) *single; /* PLAN_ONE_SIZE: where its home is, once it is made */
     struct group *group;            /* PLAN_CLASSES */

@@ -21,7 +21,8 @@ static const char *checker_of(Elf *elf)
 {
     for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section));) {
         GElf_Shdr header;
-        if (!gelf_getshdr(section, &header) || (header.sh_type != SHT_DYNAMIC && header.sh_type != SHT_DYNSYM))
+        if (!gelf_getshdr(section, &header) ||
+            (header.sh_type != SHT_DYNAMIC && header.sh_type != SHT_DYNSYM))
             continue;
         Elf_Data *data = elf_getdata(section, NULL);
         size_t count = header.sh_entsize ? header.sh_size / header.sh_entsize : 0;
@@ -32,7 +33,8 @@ static const char *checker_of(Elf *elf)
             if (needs ? !gelf_getdyn(data, (int)i, &entry) || entry.d_tag != DT_NEEDED
                       : !gelf_getsym(data, (int)i, &symbol) || symbol.st_shndx == SHN_UNDEF)
                 continue;
-            const char *name = elf_strptr(elf, header.sh_link, needs ? entry.d_un.d_val : symbol.st_name);
+            const char *name =
+                elf_strptr(elf, header.sh_link, needs ? entry.d_un.d_val : symbol.st_name);
             for (size_t k = 0; name && k < sizeof checkers / sizeof *checkers; k++)
                 if (needs ? !strncmp(name, checkers[k].library, strlen(checkers[k].library))
                           : !strcmp(name, checkers[k].symbol))
