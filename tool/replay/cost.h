@@ -17,8 +17,7 @@ struct cost_table {
     double malloc_many_ns[COST_CLASSES]; /* the same for blocks that are made one after another and
                                             freed as late: the allocator's longer paths and colder
                                             caches; no page faults */
-    double
-        pool_pair_ns[COST_CLASSES]; /* libpoolwise's get, first byte touched, put; likewise */
+    double pool_pair_ns[COST_CLASSES];   /* libpoolwise's get, first byte touched, put; likewise */
     size_t count;
 };
 

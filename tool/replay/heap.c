@@ -5,13 +5,13 @@
 
 #include "heap.h"
 
-#define CHUNK_ALIGN     16u
-#define CHUNK_HEAD      8u
-#define HISTORY_LOW     65536u /* smaller blocks teach nothing */
-#define ROOM_PIECE      32768u
-#define ROOM_HIGH       (256u << 20)
-#define FILLER_LOW      16u
-#define FILLER_HIGH     65536u /* two neighbours further apart are none */
+#define CHUNK_ALIGN 16u
+#define CHUNK_HEAD  8u
+#define HISTORY_LOW 65536u /* smaller blocks teach nothing */
+#define ROOM_PIECE  32768u
+#define ROOM_HIGH   (256u << 20)
+#define FILLER_LOW  16u
+#define FILLER_HIGH 65536u /* two neighbours further apart are none */
 
 int ops_add(struct ops *ops, const struct image_op *op)
 {
@@ -69,8 +69,11 @@ int heap_ops(struct heap_block *blocks, uint32_t count, uint32_t *slot_count, st
     int status = 0;
     qsort(blocks, count, sizeof *blocks, by_address);
     for (uint32_t i = 0; i < count && !status; i++) {
-        const struct image_op make = {.slot = blocks[i].slot, .size = blocks[i].size, .place = blocks[i].place,
-                                      .code = OP_MALLOC, .flags = blocks[i].needed ? OP_NEEDED : 0};
+        const struct image_op make = {.slot = blocks[i].slot,
+                                      .size = blocks[i].size,
+                                      .place = blocks[i].place,
+                                      .code = OP_MALLOC,
+                                      .flags = blocks[i].needed ? OP_NEEDED : 0};
         status = ops_add(ret_ops, &make);
         if (status || i + 1 == count)
             break;
@@ -79,7 +82,8 @@ int heap_ops(struct heap_block *blocks, uint32_t count, uint32_t *slot_count, st
         uint64_t next = blocks[i + 1].address;
         if (next < end + FILLER_LOW + CHUNK_ALIGN || next - end > FILLER_HIGH)
             continue;
-        const struct image_op filler = {.slot = (*slot_count)++, .size = (uint32_t)(next - end - CHUNK_HEAD),
+        const struct image_op filler = {.slot = (*slot_count)++,
+                                        .size = (uint32_t)(next - end - CHUNK_HEAD),
                                         .code = OP_FILLER};
         fillers[filler_count++] = filler.slot;
         status = ops_add(ret_ops, &filler);
@@ -93,10 +97,12 @@ int heap_ops(struct heap_block *blocks, uint32_t count, uint32_t *slot_count, st
 
 int heap_history(uint64_t freed_max, uint64_t room, uint32_t *slot_count, struct ops *ret_ops)
 {
-    uint32_t pieces = (uint32_t)((room < ROOM_HIGH ? room : ROOM_HIGH) / ROOM_PIECE), first = *slot_count;
+    uint32_t pieces = (uint32_t)((room < ROOM_HIGH ? room : ROOM_HIGH) / ROOM_PIECE),
+             first = *slot_count;
     int status = 0;
     if (freed_max > HISTORY_LOW && freed_max < ROOM_HIGH) {
-        struct image_op op = {.slot = (*slot_count)++, .size = (uint32_t)freed_max, .code = OP_FILLER};
+        struct image_op op = {
+            .slot = (*slot_count)++, .size = (uint32_t)freed_max, .code = OP_FILLER};
         status = ops_add(ret_ops, &op);
         op.size = 0;
         if (!status)
@@ -105,14 +111,16 @@ int heap_history(uint64_t freed_max, uint64_t room, uint32_t *slot_count, struct
     first = *slot_count;
     *slot_count += pieces;
     for (uint32_t i = 0; i < 2 * pieces && !status; i++) {
-        const struct image_op op = {.slot = first + i % pieces, .size = i < pieces ? ROOM_PIECE - 2 * CHUNK_HEAD : 0,
+        const struct image_op op = {.slot = first + i % pieces,
+                                    .size = i < pieces ? ROOM_PIECE - 2 * CHUNK_HEAD : 0,
                                     .code = OP_FILLER};
         status = ops_add(ret_ops, &op);
     }
     return status;
 }
 
-int heap_litter(const uint32_t *sizes, uint32_t size_count, uint32_t blocks, uint32_t *slot_count, struct ops *ret_ops)
+int heap_litter(const uint32_t *sizes, uint32_t size_count, uint32_t blocks, uint32_t *slot_count,
+                struct ops *ret_ops)
 {
     uint32_t *slots = calloc(blocks ? blocks : 1, sizeof *slots);
     if (!slots)
@@ -121,7 +129,8 @@ int heap_litter(const uint32_t *sizes, uint32_t size_count, uint32_t blocks, uin
     int status = 0;
     for (uint32_t i = 0; i < blocks && size_count && !status; i++) {
         slots[i] = (*slot_count)++;
-        const struct image_op op = {.slot = slots[i], .size = sizes[random_below(&state, size_count)], .code = OP_FILLER};
+        const struct image_op op = {
+            .slot = slots[i], .size = sizes[random_below(&state, size_count)], .code = OP_FILLER};
         status = ops_add(ret_ops, &op);
     }
     shuffle(slots, blocks);

@@ -34,4 +34,5 @@ int heap_ops(struct heap_block *blocks, uint32_t count, uint32_t *slot_count, st
 int heap_history(uint64_t freed_max, uint64_t room, uint32_t *slot_count, struct ops *ret_ops);
 
 /* Blocks of the given sizes, every second of which is freed, in a random order. 0 or -ENOMEM. */
-int heap_litter(const uint32_t *sizes, uint32_t size_count, uint32_t blocks, uint32_t *slot_count, struct ops *ret_ops);
+int heap_litter(const uint32_t *sizes, uint32_t size_count, uint32_t blocks, uint32_t *slot_count,
+                struct ops *ret_ops);

@@ -33,7 +33,7 @@ enum op_code {
 
 struct image_op {
     uint32_t slot, size;
-    uint16_t gap;  /* as window_event.gap */
+    uint16_t gap; /* as window_event.gap */
     uint16_t turn;
     uint8_t place, code, flags, unused;
 };
@@ -59,16 +59,35 @@ struct image_form {
 
 struct image_thread {
     uint64_t ops_at;
+    uint64_t ticks_at; /* uint16_t[op_count], written by the worker: what each op took, packed */
     uint32_t op_count, unused;
 };
+
+/* Ticks in 16 bits: exact below 2048, then to 1 in 1024. */
+static inline uint16_t image_pack(uint64_t ticks)
+{
+    uint32_t shift = 0;
+    while (ticks >> shift >= 2048)
+        shift++;
+    return shift > 31 ? UINT16_MAX : (uint16_t)(shift << 11 | (uint32_t)(ticks >> shift));
+}
+
+static inline uint64_t image_unpack(uint16_t packed)
+{
+    return (uint64_t)(packed & 2047) << (packed >> 11);
+}
 
 struct image_window {
     uint64_t threads_at; /* struct image_thread[] */
     uint64_t heap_at;    /* struct image_op[]: what makes the heap as it was; untimed */
-    uint64_t litter_at;  /* more ops, which come before those, for a heap more littered than it was */
-    uint32_t thread_count, heap_count, litter_count;
+    uint64_t room_at; /* more ops, which come after the warming up: room that the heap had before */
+    uint64_t
+        litter_at; /* more ops, which come before those, for a heap more littered than it was */
+    uint32_t thread_count, heap_count, room_count, litter_count;
     uint32_t slot_count;
     uint32_t event_count;
+    uint32_t
+        grows; /* 1: more is alive in it than ever before: what the warming up left is given back first */
     uint32_t skew; /* events that a thread may run ahead of the slowest; 0: only one thread */
 };
 
@@ -91,23 +110,13 @@ struct image_request {
     uint32_t window, variant, heap, unused;
 };
 
-struct image_sum {
-    uint64_t count, ticks;
-};
-
-struct image_place_result {
-    struct image_sum make, resize, free;
-};
-
 enum worker_status { WORKER_DONE, WORKER_NO_MEMORY, WORKER_DIED, WORKER_LATE };
 
 struct image_result {
-    uint32_t status; /* enum worker_status */
-    uint32_t cut;    /* ops that were interrupted, and left out */
-    double ns_per_tick, own_ticks; /* own: of an op that does nothing; taken off already */
-    uint64_t ticks;                /* of the whole window, work included, threads summed up */
-    uint64_t peak_bytes, faults;   /* of the process, over what it had before its heap was made */
-    struct image_place_result places[IMAGE_PLACES];
+    uint32_t status, unused;       /* enum worker_status */
+    double ns_per_tick, own_ticks; /* own: of an op that does nothing; a part of each op's ticks */
+    uint64_t peak_bytes,
+        faults; /* of the process, over what it had before its heap was made; in the window */
 };
 
 static inline const void *image_at(const struct image *image, uint64_t at)

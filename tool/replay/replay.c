@@ -9,10 +9,15 @@
 #include <time.h>
 
 #include "bootstrap.h"
+#include "prices.h"
 #include "workers.h"
 
-#define RESAMPLES 2000u
-#define PATIENCE 3.0 /* times the bound, for the least number of repetitions */
+#define RESAMPLES  2000u
+/* For the least number of repetitions: times the bound, and so long beyond. */
+#define PATIENCE   3.0
+#define PATIENCE_S 10.0
+
+_Static_assert(REPLAY_LEAST >= PRICES_FIRST, "only then is it known what an op mostly takes");
 
 /* All of one variant. */
 struct column {
@@ -20,6 +25,7 @@ struct column {
     bool started;
     double pairs[IMAGE_PLACES + 1][REPLAY_REPETITIONS]; /* the last row: all places together */
     double faults[REPLAY_REPETITIONS];
+    struct prices *prices; /* by window */
 };
 
 struct bench {
@@ -38,26 +44,26 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void sum_add(struct image_sum *sum, struct image_sum more, double scale)
+static void sum_add(struct prices_sum *sum, const struct prices_sum *more)
 {
-    sum->count += more.count;
-    sum->ticks += (uint64_t)((double)more.ticks * scale);
+    sum->count += more->count;
+    sum->ns += more->ns;
 }
 
-static double mean(struct image_sum sum)
+static double mean(const struct prices_sum *sum)
 {
-    return sum.count ? (double)sum.ticks / (double)sum.count : 0;
+    return sum->count ? sum->ns / (double)sum->count : 0;
 }
 
-/* Sums are in thousandths of nanoseconds here: counters may differ between processes' calibrations. */
-static double pair_of(const struct image_place_result *sums, struct replay_share share)
+static double pair_of(const struct prices_place *sums, struct replay_share share)
 {
     if (!sums->make.count)
         return NAN;
     double made = (double)sums->make.count;
     double resizes = share.resizes < 0 ? (double)sums->resize.count / made : share.resizes;
     double frees = share.frees < 0 ? (double)sums->free.count / made : share.frees;
-    return (mean(sums->make) + resizes * mean(sums->resize) + frees * mean(sums->free)) * 1e-3;
+    double pair = mean(&sums->make) + resizes * mean(&sums->resize) + frees * mean(&sums->free);
+    return pair > 0 ? pair : 0; /* below the clock's own cost there is nothing to see */
 }
 
 static int column_fail(struct bench *b, uint32_t variant, enum worker_status status)
@@ -67,40 +73,72 @@ static int column_fail(struct bench *b, uint32_t variant, enum worker_status sta
     return variant ? 0 : -EIO;
 }
 
-/* One variant over all windows. */
-static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
+static const struct image_window *windows_of(const struct bench *b)
+{
+    return image_at(b->schedule->image, b->schedule->image->windows_at);
+}
+
+/* What a repetition comes to, over all windows; `sums` has a row more than there are places, for all of them. */
+static void column_sum(struct bench *b, uint32_t variant, uint32_t repetition,
+                       struct prices_place *sums)
 {
     struct column *column = &b->columns[variant];
-    struct image_place_result sums[IMAGE_PLACES + 1];
-    struct image_result result;
     uint32_t places = b->schedule->image->place_count;
-    uint64_t faults = 0;
-    memset(sums, 0, sizeof sums);
-    for (uint32_t window = b->step / 2; window < b->schedule->image->window_count; window += b->step) {
-        const struct image_request request = {window, variant, b->options->variants[variant].heap, 0};
-        if (worker_ask(&column->worker, &request, &result))
-            return column_fail(b, variant, WORKER_DIED);
-        if (result.status != WORKER_DONE)
-            return column_fail(b, variant, result.status);
-        for (uint32_t place = 0; place < places; place++) {
-            double scale = result.ns_per_tick * 1e3;
-            sum_add(&sums[place].make, result.places[place].make, scale);
-            sum_add(&sums[place].resize, result.places[place].resize, scale);
-            sum_add(&sums[place].free, result.places[place].free, scale);
-        }
-        faults += result.faults;
-        if (result.peak_bytes > b->result->peak_bytes[variant])
-            b->result->peak_bytes[variant] = result.peak_bytes;
-    }
     for (uint32_t place = 0; place < places; place++) {
-        sum_add(&sums[places].make, sums[place].make, 1);
-        sum_add(&sums[places].resize, sums[place].resize, 1);
-        sum_add(&sums[places].free, sums[place].free, 1);
+        sum_add(&sums[places].make, &sums[place].make);
+        sum_add(&sums[places].resize, &sums[place].resize);
+        sum_add(&sums[places].free, &sums[place].free);
         column->pairs[place][repetition] = pair_of(&sums[place], b->options->shares[place]);
         b->result->prices[variant][place].made = sums[place].make.count;
     }
     column->pairs[places][repetition] = pair_of(&sums[places], b->options->shares[places]);
+}
+
+/* The first repetitions are summed up once they are all there. */
+static void column_sum_first(struct bench *b, uint32_t variant)
+{
+    const struct image *image = b->schedule->image;
+    for (uint32_t which = 0; which < PRICES_FIRST; which++) {
+        struct prices_place sums[IMAGE_PLACES + 1];
+        memset(sums, 0, sizeof sums);
+        for (uint32_t window = b->step / 2; window < image->window_count; window += b->step)
+            prices_add(&b->columns[variant].prices[window], image, &windows_of(b)[window], which,
+                       NULL, sums);
+        column_sum(b, variant, which, sums);
+    }
+}
+
+/* One variant over all windows. */
+static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
+{
+    struct column *column = &b->columns[variant];
+    const struct image *image = b->schedule->image;
+    struct prices_place sums[IMAGE_PLACES + 1];
+    struct image_result result;
+    uint64_t faults = 0;
+    memset(sums, 0, sizeof sums);
+    for (uint32_t window = b->step / 2; window < image->window_count; window += b->step) {
+        const struct image_request request = {window, variant, b->options->variants[variant].heap,
+                                              0};
+        if (worker_ask(&column->worker, &request, &result))
+            return column_fail(b, variant, WORKER_DIED);
+        if (result.status != WORKER_DONE)
+            return column_fail(b, variant, result.status);
+        int status = prices_take(&column->prices[window], image, &windows_of(b)[window], &result);
+        if (status)
+            return status;
+        if (repetition >= PRICES_FIRST)
+            prices_add(&column->prices[window], image, &windows_of(b)[window], repetition, &result,
+                       sums);
+        faults += result.faults;
+        if (result.peak_bytes > b->result->peak_bytes[variant])
+            b->result->peak_bytes[variant] = result.peak_bytes;
+    }
     column->faults[repetition] = (double)faults;
+    if (repetition + 1 == PRICES_FIRST)
+        column_sum_first(b, variant);
+    else if (repetition >= PRICES_FIRST)
+        column_sum(b, variant, repetition, sums);
     return 0;
 }
 
@@ -120,7 +158,7 @@ static int repetition_run(struct bench *b, uint32_t repetition)
 static int windows_choose(struct bench *b)
 {
     uint32_t count = b->schedule->image->window_count;
-    const struct image_window *windows = image_at(b->schedule->image, b->schedule->image->windows_at);
+    const struct image_window *windows = windows_of(b);
     struct image_result result;
     const struct image_request request = {0, 0, b->options->variants[0].heap, 0};
     double begin = now_s();
@@ -130,8 +168,10 @@ static int windows_choose(struct bench *b)
         return column_fail(b, 0, result.status);
     double event_s = (now_s() - begin) / (double)(windows[0].event_count + 1u);
     double repetition_s = event_s * (double)b->schedule->ops * b->options->variant_count;
-    double wanted = repetition_s * 2 * REPLAY_LEAST / b->options->seconds;
-    b->step = wanted <= 1 ? 1 : wanted >= count ? count : (uint32_t)ceil(wanted); /* step / 2 is one of them */
+    double wanted = repetition_s * 1.4 * REPLAY_LEAST / b->options->seconds;
+    b->step = wanted <= 1       ? 1
+              : wanted >= count ? count
+                                : (uint32_t)ceil(wanted); /* step / 2 is one of them */
     b->result->windows = count;
     for (uint32_t i = b->step / 2; i < count; i += b->step) {
         b->result->windows_used++;
@@ -148,7 +188,7 @@ static int repeat(struct bench *b)
     while (!status && result->repetitions < REPLAY_REPETITIONS) {
         double spent = now_s() - b->begin_s;
         bool few = result->repetitions < REPLAY_LEAST;
-        if (spent > b->options->seconds * (few ? PATIENCE : 1)) {
+        if (spent > b->options->seconds * (few ? PATIENCE : 1) + (few ? PATIENCE_S : 0)) {
             result->cut |= few;
             break;
         }
@@ -166,12 +206,13 @@ static void summarise(struct bench *b)
     uint32_t places = b->schedule->image->place_count, count = result->repetitions;
     for (uint32_t variant = 0; variant < b->options->variant_count; variant++) {
         struct column *column = &b->columns[variant];
-        if (result->failed[variant])
+        if (result->failed[variant] || count < PRICES_FIRST)
             continue;
         for (uint32_t place = 0; place < places; place++) {
             struct replay_price *price = &result->prices[variant][place];
             price->pair_ns = median_of(column->pairs[place], count);
-            (void)bootstrap_difference(b->columns[0].pairs[place], column->pairs[place], count, RESAMPLES, price->ci95);
+            (void)bootstrap_difference(b->columns[0].pairs[place], column->pairs[place], count,
+                                       RESAMPLES, price->ci95);
         }
         result->all_ns[variant] = median_of(column->pairs[places], count);
         result->faults[variant] = (uint64_t)median_of(column->faults, count);
@@ -186,15 +227,21 @@ static int workers_start(struct bench *b)
         const struct replay_variant *variant = &b->options->variants[i];
         memcpy(b->schedule->image->forms[i], variant->forms, sizeof variant->forms);
         b->schedule->image->variant_count = b->options->variant_count;
+        b->columns[i].prices =
+            calloc(b->schedule->image->window_count, sizeof *b->columns[i].prices);
+        if (!b->columns[i].prices)
+            return -ENOMEM;
         status = worker_start(path, variant->preload, b->schedule->fd, &b->columns[i].worker);
         b->columns[i].started = !status;
     }
     return status;
 }
 
-int replay_run(const struct schedule *schedule, const struct replay_options *options, struct replay_result *ret_result)
+int replay_run(const struct schedule *schedule, const struct replay_options *options,
+               struct replay_result *ret_result)
 {
-    struct bench bench = {.schedule = schedule, .options = options, .result = ret_result, .begin_s = now_s()};
+    struct bench bench = {
+        .schedule = schedule, .options = options, .result = ret_result, .begin_s = now_s()};
     memset(ret_result, 0, sizeof *ret_result);
     bench.columns = calloc(options->variant_count, sizeof *bench.columns);
     if (!bench.columns)
@@ -206,9 +253,14 @@ int replay_run(const struct schedule *schedule, const struct replay_options *opt
         status = repeat(&bench);
     if (!status)
         summarise(&bench);
-    for (uint32_t i = 0; i < options->variant_count; i++)
+    for (uint32_t i = 0; i < options->variant_count; i++) {
         if (bench.columns[i].started)
             worker_stop(&bench.columns[i].worker);
+        for (uint32_t window = 0; bench.columns[i].prices && window < schedule->image->window_count;
+             window++)
+            prices_done(&bench.columns[i].prices[window]);
+        free(bench.columns[i].prices);
+    }
     free(bench.columns);
     ret_result->seconds = now_s() - bench.begin_s;
     return status;

@@ -10,7 +10,7 @@
 #include "schedule.h"
 
 #define REPLAY_REPETITIONS 25u /* at most */
-#define REPLAY_LEAST       5u  /* repetitions before the time bound counts, up to three times that bound */
+#define REPLAY_LEAST       5u /* repetitions before the time bound counts, up to three times that bound */
 
 struct replay_variant {
     const char *preload; /* the allocator's library, before all; NULL: libc's */
@@ -26,31 +26,33 @@ struct replay_share {
 struct replay_options {
     double seconds;
     const struct replay_variant *variants;
-    uint32_t variant_count; /* 1 to IMAGE_VARIANTS; the first is what the others are compared with */
+    uint32_t
+        variant_count; /* 1 to IMAGE_VARIANTS; the first is what the others are compared with */
     const struct replay_share *shares; /* place_count of them, and one for all together */
     void (*progress)(void *context, double part);
     void *context;
 };
 
 struct replay_price {
-    double pair_ns;    /* median over the repetitions; a whole block: made, resized, freed */
-    double ci95[2];    /* of the first variant's pair_ns less this one's */
-    uint64_t made;     /* blocks in one repetition; 0: nothing was measured */
+    double pair_ns; /* median over the repetitions; a whole block: made, resized, freed */
+    double ci95[2]; /* of the first variant's pair_ns less this one's */
+    uint64_t made;  /* blocks in one repetition; 0: nothing was measured */
 };
 
 struct replay_result {
     struct replay_price prices[IMAGE_VARIANTS][IMAGE_PLACES];
-    double all_ns[IMAGE_VARIANTS];          /* as pair_ns, over all places */
-    uint64_t peak_bytes[IMAGE_VARIANTS];    /* largest of any window */
-    uint64_t faults[IMAGE_VARIANTS];        /* of one repetition, median */
-    bool failed[IMAGE_VARIANTS];            /* this variant gave no answer: why is in status */
+    double all_ns[IMAGE_VARIANTS];       /* as pair_ns, over all places */
+    uint64_t peak_bytes[IMAGE_VARIANTS]; /* largest of any window */
+    uint64_t faults[IMAGE_VARIANTS];     /* of one repetition, median */
+    bool failed[IMAGE_VARIANTS];         /* this variant gave no answer: why is in status */
     enum worker_status status[IMAGE_VARIANTS];
     uint32_t repetitions, windows, windows_used;
-    uint64_t events;                        /* in one repetition */
-    bool cut;                               /* fewer windows or repetitions than wanted, for lack of time */
-    double seconds;                         /* spent */
+    uint64_t events; /* in one repetition */
+    bool cut;        /* fewer windows or repetitions than wanted, for lack of time */
+    double seconds;  /* spent */
 };
 
 /* 0; -ENOENT: the worker is not where it belongs; -EIO: the first variant could not be measured; -ENOMEM; -errno of
  * starting a process. */
-int replay_run(const struct schedule *schedule, const struct replay_options *options, struct replay_result *ret_result);
+int replay_run(const struct schedule *schedule, const struct replay_options *options,
+               struct replay_result *ret_result);

@@ -24,6 +24,7 @@
 #define SYNC_EVERY    64u
 #define SKEW_EVENTS   512u
 #define SLOT_REST     (8 * SKEW_EVENTS) /* events until a shared slot is used again */
+#define GROWTH_BYTES  (256u << 10)
 #define LITTER_BLOCKS 20000u
 #define FEW           4u
 #define STRETCH       4u /* windows at most */
@@ -32,7 +33,7 @@
 struct instance {
     uint32_t slot, thread;
     uint32_t size, now; /* when it was made, or the stretch began; during the first pass */
-    uint64_t address; /* of those that were there from the beginning */
+    uint64_t address;   /* of those that were there from the beginning */
     uint16_t turn;
     uint8_t place;
     bool shared, heap, needed, left_out;
@@ -47,7 +48,7 @@ struct lane {
 struct stretch {
     struct image_window window;
     struct lane lanes[THREADS_MAX];
-    struct ops heap, litter;
+    struct ops heap, room, litter;
 };
 
 struct resting {
@@ -60,10 +61,10 @@ struct builder {
     struct schedule *schedule;
     struct instance *instances;
     uint32_t instance_count, instance_capacity;
-    uint32_t *of_block;  /* instance + 1 of the block alive; by block */
-    uint32_t *heap_of;   /* place in the present window's heap + 1; by block */
+    uint32_t *of_block; /* instance + 1 of the block alive; by block */
+    uint32_t *heap_of;  /* place in the present window's heap + 1; by block */
     uint32_t block_limit;
-    uint64_t live_bytes;
+    uint64_t live_bytes, live_begin, live_most; /* now; when the stretch began; at most in it */
     uint32_t *of_event; /* instance + 1, by event of the stretch; 0: not known */
     uint32_t event_count, event_capacity;
     struct resting *resting; /* shared slots in the order they were given back */
@@ -106,9 +107,14 @@ static uint8_t place_of(const struct builder *b, uint32_t stack)
 
 static int heap_instance(struct builder *b, const struct window_block *block, bool needed)
 {
-    const struct instance made = {.slot = NONE, .thread = NONE, .size = block->size, .now = block->size,
+    const struct instance made = {.slot = NONE,
+                                  .thread = NONE,
+                                  .size = block->size,
+                                  .now = block->size,
                                   .address = block->address,
-                                  .place = place_of(b, block->stack), .heap = true, .needed = needed,
+                                  .place = place_of(b, block->stack),
+                                  .heap = true,
+                                  .needed = needed,
                                   .left_out = block->size >= UINT32_MAX - 1 ||
                                               block->size > b->options->bytes_max / 8};
     b->live_bytes += made.left_out ? 0 : made.size;
@@ -116,15 +122,19 @@ static int heap_instance(struct builder *b, const struct window_block *block, bo
 }
 
 /* The instance that an event is about; NULL in *ret_instance: it is not known. */
-static int instance_of(struct builder *b, const struct window *window, const struct window_event *event,
-                       struct instance **ret_instance)
+static int instance_of(struct builder *b, const struct window *window,
+                       const struct window_event *event, struct instance **ret_instance)
 {
     *ret_instance = NULL;
     if (event->kind == TRACE_ALLOC) {
         bool fits = event->size <= b->options->bytes_max / 8 &&
                     b->live_bytes + event->size <= b->options->bytes_max;
-        const struct instance made = {.slot = NONE, .thread = event->thread, .size = event->size,
-                                      .now = event->size, .place = place_of(b, event->stack), .left_out = !fits};
+        const struct instance made = {.slot = NONE,
+                                      .thread = event->thread,
+                                      .size = event->size,
+                                      .now = event->size,
+                                      .place = place_of(b, event->stack),
+                                      .left_out = !fits};
         int status = instance_add(b, &made, event->block);
         if (status)
             return status;
@@ -146,7 +156,8 @@ static void instance_resize(struct builder *b, struct instance *instance, uint32
 {
     b->live_bytes -= instance->now;
     instance->now = size;
-    instance->left_out = size > b->options->bytes_max / 8 || b->live_bytes + size > b->options->bytes_max;
+    instance->left_out =
+        size > b->options->bytes_max / 8 || b->live_bytes + size > b->options->bytes_max;
     b->live_bytes += instance->left_out ? 0 : size;
     b->schedule->too_large += instance->left_out;
 }
@@ -176,11 +187,14 @@ static int find_instances(struct builder *b, const struct window *window)
         } else if (event->kind == TRACE_REALLOC && !instance->left_out) {
             instance_resize(b, instance, event->size);
         }
+        if (b->live_bytes > b->live_most)
+            b->live_most = b->live_bytes;
     }
     return status;
 }
 
-static int slot_take(struct builder *b, struct stretch *s, struct instance *instance, uint32_t event)
+static int slot_take(struct builder *b, struct stretch *s, struct instance *instance,
+                     uint32_t event)
 {
     struct lane *lane = &s->lanes[instance->thread % THREADS_MAX];
     if (instance->shared) {
@@ -199,7 +213,8 @@ static int slot_take(struct builder *b, struct stretch *s, struct instance *inst
     return 0;
 }
 
-static int slot_give(struct builder *b, struct stretch *s, const struct instance *instance, uint32_t event)
+static int slot_give(struct builder *b, struct stretch *s, const struct instance *instance,
+                     uint32_t event)
 {
     int status;
     if (instance->shared) {
@@ -224,7 +239,9 @@ static uint8_t code_of(const struct window_event *event)
         return OP_FREE;
     if (event->kind == TRACE_REALLOC)
         return OP_REALLOC;
-    return event->call == TRACE_CALL_CALLOC ? OP_CALLOC : event->call == TRACE_CALL_ALIGNED ? OP_ALIGNED : OP_MALLOC;
+    return event->call == TRACE_CALL_CALLOC    ? OP_CALLOC
+           : event->call == TRACE_CALL_ALIGNED ? OP_ALIGNED
+                                               : OP_MALLOC;
 }
 
 static int write_event(struct builder *b, struct stretch *s, const struct window_event *event,
@@ -244,8 +261,12 @@ static int write_event(struct builder *b, struct stretch *s, const struct window
     int status = 0;
     if (event->kind == TRACE_ALLOC)
         status = slot_take(b, s, instance, number);
-    const struct image_op op = {.slot = instance->slot, .size = event->size, .gap = event->gap,
-                                .turn = instance->turn, .place = instance->place, .code = code_of(event),
+    const struct image_op op = {.slot = instance->slot,
+                                .size = event->size,
+                                .gap = event->gap,
+                                .turn = instance->turn,
+                                .place = instance->place,
+                                .code = code_of(event),
                                 .flags = instance->shared ? OP_SHARED : 0};
     instance->turn += instance->shared;
     if (!status)
@@ -258,12 +279,14 @@ static int write_event(struct builder *b, struct stretch *s, const struct window
     return status;
 }
 
-static int write_events(struct builder *b, struct stretch *s, const struct window *window, uint32_t first)
+static int write_events(struct builder *b, struct stretch *s, const struct window *window,
+                        uint32_t first)
 {
     int status = 0;
     for (size_t i = 0; i < window->event_count && !status; i++)
         if (b->of_event[first + i])
-            status = write_event(b, s, &window->events[i], &b->instances[b->of_event[first + i] - 1]);
+            status =
+                write_event(b, s, &window->events[i], &b->instances[b->of_event[first + i] - 1]);
     return status;
 }
 
@@ -282,17 +305,21 @@ static int stretch_heap(struct builder *b, struct stretch *s, const struct windo
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < b->instance_count; i++) {
         struct instance *instance = &b->instances[i];
-        if (!instance->heap || instance->left_out || (!instance->needed && bytes + instance->size > HEAP_BYTES))
+        if (!instance->heap || instance->left_out ||
+            (!instance->needed && bytes + instance->size > HEAP_BYTES))
             continue;
         bytes += instance->size;
         instance->slot = s->window.slot_count++;
-        blocks[count++] = (struct heap_block){instance->address, instance->size, instance->slot, instance->place,
-                                              instance->needed};
+        blocks[count++] = (struct heap_block){instance->address, instance->size, instance->slot,
+                                              instance->place, instance->needed};
     }
     int status = heap_ops(blocks, count, &s->window.slot_count, &s->heap);
     free(blocks);
+    uint64_t room =
+        window->peak_bytes > window->live_bytes ? window->peak_bytes - window->live_bytes : 0;
     if (!status)
-        status = heap_history(window->freed_max, window->peak_bytes - window->live_bytes, &s->window.slot_count, &s->heap);
+        status = heap_history(window->freed_max, room, &s->window.slot_count, &s->room);
+    s->window.grows = b->live_most > b->live_begin + room + GROWTH_BYTES;
     return status;
 }
 
@@ -332,6 +359,7 @@ static int stretch_add(struct builder *b, const struct window *windows, size_t c
     int status = 0;
     for (size_t i = 0; i < windows[0].heap_count && !status; i++)
         status = heap_instance(b, &windows[0].heap[i], false);
+    b->live_begin = b->live_most = b->live_bytes;
     for (size_t i = 0; i < count && !status; i++) {
         heap_index(b, &windows[i], true);
         status = find_instances(b, &windows[i]);
@@ -358,13 +386,14 @@ struct layout {
 static uint64_t lay(struct layout *layout, const void *data, uint64_t bytes)
 {
     uint64_t at = layout->at;
-    if (layout->base && bytes)
+    if (layout->base && data && bytes)
         memcpy(layout->base + at, data, bytes);
     layout->at += (bytes + 63) & ~(uint64_t)63;
     return at;
 }
 
-static void stretch_lay(const struct stretch *s, struct layout *layout, struct image_window *ret_window)
+static void stretch_lay(const struct stretch *s, struct layout *layout,
+                        struct image_window *ret_window)
 {
     struct image_thread threads[THREADS_MAX];
     *ret_window = s->window;
@@ -372,12 +401,16 @@ static void stretch_lay(const struct stretch *s, struct layout *layout, struct i
     for (uint32_t i = 0; i < THREADS_MAX; i++) {
         const struct ops *ops = &s->lanes[i].ops;
         if (ops->count)
-            threads[ret_window->thread_count++] =
-                (struct image_thread){lay(layout, ops->ops, ops->count * sizeof *ops->ops), ops->count, 0};
+            threads[ret_window->thread_count++] = (struct image_thread){
+                .ops_at = lay(layout, ops->ops, ops->count * sizeof *ops->ops),
+                .ticks_at = lay(layout, NULL, ops->count * sizeof(uint16_t)),
+                .op_count = ops->count};
     }
     ret_window->threads_at = lay(layout, threads, ret_window->thread_count * sizeof *threads);
     ret_window->heap_count = s->heap.count;
     ret_window->heap_at = lay(layout, s->heap.ops, s->heap.count * sizeof *s->heap.ops);
+    ret_window->room_count = s->room.count;
+    ret_window->room_at = lay(layout, s->room.ops, s->room.count * sizeof *s->room.ops);
     ret_window->litter_count = s->litter.count;
     ret_window->litter_at = lay(layout, s->litter.ops, s->litter.count * sizeof *s->litter.ops);
     ret_window->skew = ret_window->thread_count > 1 ? SKEW_EVENTS : 0;
@@ -386,8 +419,10 @@ static void stretch_lay(const struct stretch *s, struct layout *layout, struct i
 static uint64_t image_lay(const struct builder *b, char *base)
 {
     struct layout layout = {base, 0};
-    struct image image = {.window_count = b->stretch_count, .place_count = b->options->place_count,
-                          .variant_count = 1, .work = b->options->work};
+    struct image image = {.window_count = b->stretch_count,
+                          .place_count = b->options->place_count,
+                          .variant_count = 1,
+                          .work = b->options->work};
     lay(&layout, &image, sizeof image);
     uint64_t windows_at = layout.at;
     layout.at += (b->stretch_count * sizeof(struct image_window) + 63) & ~(uint64_t)63;
@@ -432,6 +467,7 @@ static void builder_done(struct builder *b)
             free(b->stretches[i]->lanes[k].free_slots);
         }
         free(b->stretches[i]->heap.ops);
+        free(b->stretches[i]->room.ops);
         free(b->stretches[i]->litter.ops);
         free(b->stretches[i]);
     }
@@ -461,7 +497,9 @@ static int build(struct builder *b, const struct window *windows, size_t count)
     /* Where but few windows of a long run are kept, the first would stand for too much: programs start only once. */
     size_t begin = count >= FEW && windows[1].first != windows[0].first + windows[0].span ? 1 : 0;
     for (size_t first = begin, end; first < count && !status; first = end) {
-        for (end = first + 1; end < count && end - first < STRETCH && windows[end].first == windows[end - 1].first + windows[end - 1].span; end++)
+        for (end = first + 1; end < count && end - first < STRETCH &&
+                              windows[end].first == windows[end - 1].first + windows[end - 1].span;
+             end++)
             ;
         status = stretch_add(b, windows + first, end - first);
     }

@@ -24,9 +24,10 @@ struct schedule_options {
 struct schedule {
     int fd; /* the memory file, to be inherited by a worker */
     struct image *image;
-    uint64_t ops;      /* events to replay */
-    uint64_t unknown;  /* events left out: their block was made before the window, and is not known */
-    uint64_t too_large; /* blocks left out */
+    uint64_t ops; /* events to replay */
+    uint64_t
+        unknown; /* events left out: their block was made before the window, and is not known */
+    uint64_t too_large;          /* blocks left out */
     uint64_t made[IMAGE_PLACES]; /* blocks of each place that are made in the windows */
 };
 

@@ -30,19 +30,21 @@ struct window_event {
 struct window_block {
     uint64_t address;
     uint32_t block, size, stack, thread;
-    bool touched; /* freed or resized within the window: it must be there; the others are a sample */
+    bool
+        touched; /* freed or resized within the window: it must be there; the others are a sample */
 };
 
 struct window {
     const struct window_event *events;
     size_t event_count;
-    uint64_t first, span; /* number of its first event in the recording; events until its end, those of unknown
+    uint64_t first,
+        span; /* number of its first event in the recording; events until its end, those of unknown
                              blocks included, which are not kept */
     const struct window_block *heap;
     size_t heap_count;
     uint64_t live_blocks, live_bytes; /* all that were alive, the sample's and the others */
     uint64_t peak_bytes;              /* alive at most so far: what the heap has room for */
-    uint64_t freed_max;               /* the largest block freed so far: allocators learn from that */
+    uint64_t freed_max; /* the largest block freed so far: allocators learn from that */
 };
 
 struct window_options {

@@ -23,10 +23,12 @@ int workers_find(char *ret_path, size_t size)
         return -ENOENT;
     self[length] = '\0';
     *strrchr(self, '/') = '\0';
-    static const char *const beside[] = {"replay/" WORKER, "../" POOLWISE_LIBEXECDIR "/poolwise/" WORKER,
-                                         "../libexec/poolwise/" WORKER, "../../tool/replay/" WORKER};
+    static const char *const beside[] = {
+        "replay/" WORKER, "../" POOLWISE_LIBEXECDIR "/poolwise/" WORKER,
+        "../libexec/poolwise/" WORKER, "../../tool/replay/" WORKER};
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
-        if (snprintf(ret_path, size, "%s/%s", self, beside[i]) < (int)size && !access(ret_path, X_OK))
+        if (snprintf(ret_path, size, "%s/%s", self, beside[i]) < (int)size &&
+            !access(ret_path, X_OK))
             return 0;
     return -ENOENT;
 }
@@ -36,7 +38,8 @@ static void child_exec(const char *path, const char *preload, int image_fd, int 
 {
     char number[16];
     /* Out of the way of the places they go to. */
-    int moved[3] = {fcntl(ask, F_DUPFD, 10), fcntl(answer, F_DUPFD, 10), fcntl(image_fd, F_DUPFD, 10)};
+    int moved[3] = {fcntl(ask, F_DUPFD, 10), fcntl(answer, F_DUPFD, 10),
+                    fcntl(image_fd, F_DUPFD, 10)};
     if (moved[0] < 0 || moved[1] < 0 || moved[2] < 0 || dup2(moved[0], STDIN_FILENO) < 0 ||
         dup2(moved[1], STDOUT_FILENO) < 0 || dup2(moved[2], IMAGE_FD) < 0)
         _exit(126);
@@ -97,7 +100,8 @@ static bool transfer(bool writing, int fd, void *bytes, size_t size)
     return true;
 }
 
-int worker_ask(struct worker *worker, const struct image_request *request, struct image_result *ret_result)
+int worker_ask(struct worker *worker, const struct image_request *request,
+               struct image_result *ret_result)
 {
     struct image_request asked = *request;
     return transfer(true, worker->ask, &asked, sizeof asked) &&

@@ -19,7 +19,8 @@ int workers_find(char *ret_path, size_t size);
 int worker_start(const char *path, const char *preload, int image_fd, struct worker *ret_worker);
 
 /* 0; -EPIPE: the worker is gone (its library could not be loaded, for one). */
-int worker_ask(struct worker *worker, const struct image_request *request, struct image_result *ret_result);
+int worker_ask(struct worker *worker, const struct image_request *request,
+               struct image_result *ret_result);
 
 /* Ends it and waits. */
 void worker_stop(struct worker *worker);

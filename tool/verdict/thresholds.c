@@ -86,7 +86,7 @@ static const struct verdict_threshold presets[THRESHOLD_COUNT] = {
         ROW("pool-saving", 0.01, 0, 1, "share",
             "POOL, CAP, CLASSES: a pool saves at least this share of the program's CPU time"),
     [THRESHOLD_POOL_OVER] =
-        ROW("pool-over-presize", 1.1, 1, 1000, "ratio",
+        ROW("pool-over-presize", 1, 0.5, 1000, "ratio",
             "POOL instead of PRESIZE, where both were measured: it saves this many times as much"),
     [THRESHOLD_POOL_CROSS_NS] = ROW(
         "pool-cross-ns", 10, 0, 1e6, "ns",

@@ -22,6 +22,9 @@ struct slot {
     void *block;
     void *owner;   /* the form's: a buffer, or an arena's lane; NULL: block is malloc's own */
     uint32_t size; /* usable bytes, as the form counts them */
+    uint32_t used; /* of a buffer */
+    uint8_t place; /* whose block it is, */
+    bool live;     /* while there is one; both only for warming up */
     _Atomic uint32_t turn; /* written by whoever has used the slot, read by whoever waits for it */
 };
 

@@ -196,14 +196,15 @@ static bool buffers_open(struct place *place)
     return place->buffers;
 }
 
-/* The buffer counts a byte more than it is filled with, for its NUL. */
-static bool buffer_fill(struct slot *slot, struct pwise_buffer *buffer, uint32_t size)
+/* The buffer keeps a byte more than it is filled with, for its NUL. */
+static bool buffer_grow(struct slot *slot, struct pwise_buffer *buffer, uint32_t size)
 {
+    buffer->length = slot->used;
     if (size >= buffer->capacity && pwise_buffer_reserve(buffer, size - buffer->length) < 0)
         return false;
-    buffer->length = size;
     slot->block = buffer->data;
-    slot->size = size;
+    slot->size = (uint32_t)buffer->capacity - 1;
+    slot->used = size;
     return true;
 }
 
@@ -211,7 +212,8 @@ static bool buffers_make(struct place *place, uint32_t lane, struct slot *slot, 
 {
     struct pwise_buffer *buffer = pwise_buffer_pool_get(place->buffers);
     slot->owner = buffer;
-    if (!buffer || !buffer_fill(slot, buffer, size))
+    slot->used = 0;
+    if (!buffer || !buffer_grow(slot, buffer, size))
         return false;
     if (code == OP_CALLOC && size)
         memset(slot->block, 0, size);
@@ -220,14 +222,16 @@ static bool buffers_make(struct place *place, uint32_t lane, struct slot *slot, 
 
 static bool buffers_resize(struct place *place, uint32_t lane, struct slot *slot, uint32_t size)
 {
-    struct pwise_buffer *buffer = slot->owner;
-    if (size < buffer->length)
-        buffer->length = size;
-    return buffer_fill(slot, buffer, size);
+    if (size <= slot->size) {
+        slot->used = size;
+        return true;
+    }
+    return buffer_grow(slot, slot->owner, size);
 }
 
 static void buffers_free(struct place *place, uint32_t lane, struct slot *slot)
 {
+    ((struct pwise_buffer *)slot->owner)->length = slot->used;
     pwise_buffer_pool_put(place->buffers, slot->owner);
 }
 

@@ -68,7 +68,7 @@ int main(int argc, char **argv)
     int fd = argc == 2 ? atoi(argv[1]) : -1;
     if (fd < 0 || fstat(fd, &stat) || (size_t)stat.st_size < sizeof(struct image))
         return 2;
-    const struct image *image = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    const struct image *image = mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     struct image_result *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (image == MAP_FAILED || shared == MAP_FAILED || image->bytes != (uint64_t)stat.st_size)
         return 2;

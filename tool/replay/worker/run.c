@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -18,7 +19,7 @@
 
 #define PAGE_BYTES     4096u
 #define TOUCH_PAGES    256u    /* of one block: who asks for more seldom fills it at once */
-#define CUT_NS         1e5     /* an op that took longer was interrupted; page faults may take ten times that for each 64 KiB */
+#define OWN_TICKS      1024u   /* no op that does nothing takes longer, but when it is interrupted */
 #define SPIN           64u
 #define CALIBRATE_NS   1e6
 
@@ -28,12 +29,11 @@ struct lane {
     pthread_t thread;
     struct run *run;
     const struct image_op *ops;
-    uint32_t op_count, cut;
-    uint64_t ticks;
-    struct image_sum own; /* ops that do nothing, each right before one that is measured */
+    uint16_t *ticks; /* by op */
+    uint32_t op_count;
     bool failed;
+    uint32_t own[OWN_TICKS]; /* ops that do nothing, each right before one that is measured: how many took so long */
     struct work work;
-    struct image_place_result places[IMAGE_PLACES];
 };
 
 struct run {
@@ -46,7 +46,7 @@ struct run {
     pthread_barrier_t begin;
     atomic_bool failed;
     double ns_per_tick;
-    uint64_t cut_ticks, cut_ticks_per_64k;
+    uint64_t faults; /* before the window */
 };
 
 /* Write what any user of a new block writes first: its beginning, and each page once it gets there. */
@@ -80,16 +80,9 @@ static void wait_others(struct run *run, struct lane *lane, uint32_t event)
         }
 }
 
-static inline void charge(struct lane *lane, struct image_sum *sum, uint64_t ticks, uint32_t size)
+static inline void own_count(struct lane *lane, uint64_t ticks)
 {
-    const struct run *run = lane->run;
-    if (__builtin_expect(ticks > run->cut_ticks, 0) &&
-        ticks > run->cut_ticks + (size >> 16) * run->cut_ticks_per_64k) {
-        lane->cut++;
-        return;
-    }
-    sum->count++;
-    sum->ticks += ticks;
+    lane->own[ticks < OWN_TICKS ? ticks : OWN_TICKS - 1]++;
 }
 
 /*
@@ -98,7 +91,7 @@ static inline void charge(struct lane *lane, struct image_sum *sum, uint64_t tic
  * the clock and the calls cost then.
  */
 static inline bool op_do(struct place *place, struct lane *lane, struct slot *slot, const struct image_op *op,
-                         struct image_place_result *result)
+                         uint16_t *ret_ticks)
 {
     static struct place empty_place = {.how = &form_empty};
     struct slot empty_slot = {.block = NULL};
@@ -113,11 +106,10 @@ static inline bool op_do(struct place *place, struct lane *lane, struct slot *sl
             end[0](&empty_place, lane->number, &empty_slot);
             ticks = ticks_end() - from;
         }
-        charge(lane, &lane->own, ticks, 0);
+        own_count(lane, ticks);
         from = ticks_begin();
         end[1](place, lane->number, slot);
         ticks = ticks_end() - from;
-        charge(lane, &result->free, ticks, old);
         slot->block = NULL;
         break;
     }
@@ -128,13 +120,12 @@ static inline bool op_do(struct place *place, struct lane *lane, struct slot *sl
             resize[0](&empty_place, lane->number, &empty_slot, op->size);
             ticks = ticks_end() - from;
         }
-        charge(lane, &lane->own, ticks, 0);
+        own_count(lane, ticks);
         from = ticks_begin();
         done = resize[1](place, lane->number, slot, op->size);
         if (done)
             touch(slot->block, old, op->size);
         ticks = ticks_end() - from;
-        charge(lane, &result->resize, ticks, op->size);
         break;
     }
     default: {
@@ -144,46 +135,16 @@ static inline bool op_do(struct place *place, struct lane *lane, struct slot *sl
             make[0](&empty_place, lane->number, &empty_slot, op->size, op->code);
             ticks = ticks_end() - from;
         }
-        charge(lane, &lane->own, ticks, 0);
+        own_count(lane, ticks);
         from = ticks_begin();
         done = make[1](place, lane->number, slot, op->size, op->code);
         if (done)
             touch(slot->block, 0, op->size);
         ticks = ticks_end() - from;
-        charge(lane, &result->make, ticks, op->size);
     }
     }
+    *ret_ticks = image_pack(ticks);
     return done;
-}
-
-static void *lane_run(void *context)
-{
-    struct lane *lane = context;
-    struct run *run = lane->run;
-    bool work = run->image->work;
-    pthread_barrier_wait(&run->begin);
-    uint64_t begin = ticks_begin();
-    for (const struct image_op *op = lane->ops, *end = op + lane->op_count; op < end && !lane->failed; op++) {
-        if (op->code == OP_SYNC) {
-            wait_others(run, lane, op->size);
-            lane->failed = atomic_load(&run->failed);
-            continue;
-        }
-        struct slot *slot = &run->slots[op->slot];
-        if (work)
-            work_do(&lane->work, op->gap);
-        if (op->flags & OP_SHARED)
-            wait_turn(slot, op->turn);
-        if (!op_do(&run->places[op->place], lane, slot, op, &lane->places[op->place])) {
-            lane->failed = true;
-            atomic_store(&run->failed, true);
-        }
-        if (op->flags & OP_SHARED)
-            atomic_store_explicit(&slot->turn, (uint16_t)(op->turn + 1), memory_order_release);
-    }
-    lane->ticks = ticks_end() - begin;
-    atomic_store_explicit(&lane->progress, UINT32_MAX, memory_order_release);
-    return NULL;
 }
 
 /* Untimed: the heap as it was. */
@@ -203,11 +164,130 @@ static bool heap_make(struct run *run, const struct image_op *ops, uint32_t coun
             free(slot->block);
         } else if (!place->how->make(place, LANES_MAX - 1, slot, op->size, op->code)) {
             return false;
-        } else if (op->size) {
+        } else {
             touch(slot->block, 0, op->size);
+            slot->place = op->place;
+            slot->live = op->flags & OP_NEEDED;
         }
     }
     return true;
+}
+
+static uint64_t fault_count(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+}
+
+/* One op, not timed: so that the allocators are in their stride. */
+static bool op_warm(struct run *run, struct lane *lane, struct slot *slot, const struct image_op *op)
+{
+    struct place *place = &run->places[op->place];
+    bool done = true;
+    uint32_t old = slot->size;
+    if (op->code == OP_FREE) {
+        place->how->free(place, lane->number, slot);
+    } else if (op->code == OP_REALLOC) {
+        done = place->how->resize(place, lane->number, slot, op->size);
+        if (done)
+            touch(slot->block, old, op->size);
+    } else {
+        done = place->how->make(place, lane->number, slot, op->size, op->code);
+        if (done)
+            touch(slot->block, 0, op->size);
+    }
+    slot->place = op->place;
+    slot->live = op->code != OP_FREE;
+    return done;
+}
+
+static void lane_warm(struct run *run, struct lane *lane)
+{
+    for (const struct image_op *op = lane->ops, *end = op + lane->op_count; op < end && !lane->failed; op++) {
+        if (op->code == OP_SYNC) {
+            wait_others(run, lane, op->size);
+            lane->failed = atomic_load(&run->failed);
+            continue;
+        }
+        struct slot *slot = &run->slots[op->slot];
+        if (op->flags & OP_SHARED)
+            wait_turn(slot, op->turn);
+        if (!op_warm(run, lane, slot, op)) {
+            lane->failed = true;
+            atomic_store(&run->failed, true);
+        }
+        if (op->flags & OP_SHARED)
+            atomic_store_explicit(&slot->turn, (uint16_t)(op->turn + 1), memory_order_release);
+    }
+    atomic_store_explicit(&lane->progress, UINT32_MAX, memory_order_release);
+}
+
+/* After the warming up everything is again as it was when the window began. By one thread, while the others wait. */
+static bool rewind_all(struct run *run)
+{
+    const struct image_window *window = run->window;
+    const struct image_op *heap = image_at(run->image, window->heap_at);
+    for (uint32_t i = 0; i < window->slot_count; i++) {
+        struct slot *slot = &run->slots[i];
+        if (slot->live)
+            run->places[slot->place].how->free(&run->places[slot->place], 0, slot);
+        slot->live = false;
+        atomic_store(&slot->turn, 0);
+    }
+    if (window->grows) {
+        malloc_trim(0);
+        pwise_trim();
+    }
+    for (uint32_t i = 0; i < window->heap_count; i++) {
+        struct slot *slot = &run->slots[heap[i].slot];
+        struct place *place = &run->places[heap[i].place];
+        if (!(heap[i].flags & OP_NEEDED))
+            continue;
+        if (!place->how->make(place, LANES_MAX - 1, slot, heap[i].size, heap[i].code))
+            return false;
+        touch(slot->block, 0, heap[i].size);
+    }
+    for (uint32_t i = 0; i < run->lane_count; i++)
+        atomic_store(&run->lanes[i].progress, 0);
+    return heap_make(run, image_at(run->image, window->room_at), window->room_count, false);
+}
+
+static void *lane_run(void *context)
+{
+    struct lane *lane = context;
+    struct run *run = lane->run;
+    bool work = run->image->work;
+    pthread_barrier_wait(&run->begin);
+    lane_warm(run, lane);
+    pthread_barrier_wait(&run->begin);
+    if (!lane->number) {
+        if (!atomic_load(&run->failed) && !rewind_all(run))
+            atomic_store(&run->failed, true);
+        run->faults = fault_count();
+    }
+    pthread_barrier_wait(&run->begin);
+    lane->failed = atomic_load(&run->failed);
+    for (const struct image_op *op = lane->ops, *end = op + lane->op_count; op < end && !lane->failed; op++) {
+        if (op->code == OP_SYNC) {
+            wait_others(run, lane, op->size);
+            lane->failed = atomic_load(&run->failed);
+            continue;
+        }
+        struct slot *slot = &run->slots[op->slot];
+        if (work)
+            work_do(&lane->work, op->gap);
+        if (op->flags & OP_SHARED)
+            wait_turn(slot, op->turn);
+        if (!op_do(&run->places[op->place], lane, slot, op, &lane->ticks[op - lane->ops])) {
+            lane->failed = true;
+            atomic_store(&run->failed, true);
+        }
+        if (op->flags & OP_SHARED)
+            atomic_store_explicit(&slot->turn, (uint16_t)(op->turn + 1), memory_order_release);
+    }
+    atomic_store_explicit(&lane->progress, UINT32_MAX, memory_order_release);
+    return NULL;
 }
 
 static double now_ns(void)
@@ -224,8 +304,6 @@ static void calibrate(struct run *run)
     while ((spent = now_ns() - ns) < CALIBRATE_NS)
         ;
     run->ns_per_tick = spent / (double)(ticks_end() - ticks);
-    run->cut_ticks = (uint64_t)(CUT_NS / run->ns_per_tick);
-    run->cut_ticks_per_64k = run->cut_ticks * 10;
 }
 
 /* A figure of /proc/self/status, in bytes. */
@@ -241,13 +319,6 @@ static uint64_t status_bytes(const char *name)
     if (file)
         fclose(file);
     return (uint64_t)kib * 1024;
-}
-
-static uint64_t fault_count(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
 }
 
 static bool places_open(struct run *run, uint32_t variant)
@@ -274,12 +345,15 @@ static bool lanes_open(struct run *run)
         lane->run = run;
         lane->ops = image_at(run->image, threads[i].ops_at);
         lane->op_count = threads[i].op_count;
+        lane->ticks = (uint16_t *)(uintptr_t)image_at(run->image, threads[i].ticks_at);
         lane->work.bytes = mmap(NULL, WORK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         if (lane->work.bytes == MAP_FAILED)
             return false;
         /* The pages of the file are mapped before anything is counted. */
         madvise((void *)(uintptr_t)((uintptr_t)lane->ops & ~(uintptr_t)(PAGE_BYTES - 1)),
                 (size_t)lane->op_count * sizeof *lane->ops + PAGE_BYTES, MADV_POPULATE_READ);
+        madvise((void *)((uintptr_t)lane->ticks & ~(uintptr_t)(PAGE_BYTES - 1)),
+                (size_t)lane->op_count * sizeof *lane->ticks + PAGE_BYTES, MADV_POPULATE_WRITE);
     }
     return true;
 }
@@ -297,11 +371,23 @@ static bool lanes_run(struct run *run)
     return !atomic_load(&run->failed);
 }
 
-static void sums_take(double own, struct image_sum *ret_sum, struct image_sum sum)
+/* The mean of those up to twice the median: what is beyond was interrupted. */
+static double own_ticks(const struct run *run)
 {
-    uint64_t off = (uint64_t)(own * (double)sum.count);
-    ret_sum->count += sum.count;
-    ret_sum->ticks += sum.ticks > off ? sum.ticks - off : 0;
+    uint64_t counts[OWN_TICKS] = {0}, all = 0, below = 0, kept = 0, sum = 0;
+    for (uint32_t i = 0; i < run->lane_count; i++)
+        for (uint32_t ticks = 0; ticks < OWN_TICKS; ticks++) {
+            counts[ticks] += run->lanes[i].own[ticks];
+            all += run->lanes[i].own[ticks];
+        }
+    uint32_t median = 0;
+    while (median + 1 < OWN_TICKS && (below += counts[median]) * 2 < all)
+        median++;
+    for (uint32_t ticks = 0; ticks <= 2 * median && ticks < OWN_TICKS; ticks++) {
+        kept += counts[ticks];
+        sum += counts[ticks] * ticks;
+    }
+    return kept ? (double)sum / (double)kept : 0;
 }
 
 bool run_window(const struct image *image, const struct image_request *request, struct image_result *ret_result)
@@ -320,7 +406,7 @@ bool run_window(const struct image *image, const struct image_request *request, 
     if (!lanes_open(run))
         return false;
     calibrate(run);
-    uint64_t before = status_bytes("VmRSS:"), faults = fault_count();
+    uint64_t before = status_bytes("VmRSS:");
     if (!places_open(run, request->variant))
         return false;
     if (request->heap == HEAP_LITTERED &&
@@ -328,27 +414,12 @@ bool run_window(const struct image *image, const struct image_request *request, 
         return false;
     if (!heap_make(run, image_at(image, window->heap_at), window->heap_count, request->heap == HEAP_FRESH))
         return false;
-    faults = fault_count();
     if (!lanes_run(run))
         return false;
-    ret_result->faults = fault_count() - faults;
+    ret_result->faults = fault_count() - run->faults;
     uint64_t peak = status_bytes("VmHWM:");
     ret_result->peak_bytes = peak > before ? peak - before : 0;
     ret_result->ns_per_tick = run->ns_per_tick;
-    struct image_sum empty = {0, 0};
-    for (uint32_t i = 0; i < run->lane_count; i++) {
-        empty.count += run->lanes[i].own.count;
-        empty.ticks += run->lanes[i].own.ticks;
-    }
-    double own = ret_result->own_ticks = empty.count ? (double)empty.ticks / (double)empty.count : 0;
-    for (uint32_t i = 0; i < run->lane_count; i++) {
-        ret_result->ticks += run->lanes[i].ticks;
-        ret_result->cut += run->lanes[i].cut;
-        for (uint32_t k = 0; k < image->place_count; k++) {
-            sums_take(own, &ret_result->places[k].make, run->lanes[i].places[k].make);
-            sums_take(own, &ret_result->places[k].resize, run->lanes[i].places[k].resize);
-            sums_take(own, &ret_result->places[k].free, run->lanes[i].places[k].free);
-        }
-    }
+    ret_result->own_ticks = own_ticks(run);
     return true;
 }

@@ -13,7 +13,7 @@
 
 #define WORK_BYTES     (256u << 10) /* several times a first-level cache, within a second-level one */
 #define WORK_LINE      64u
-#define WORK_NS        64u  /* of the program's time for each line touched */
+#define WORK_NS        16u  /* of the program's time for each line touched */
 #define WORK_LINES_MAX 512u /* more would not make it any colder */
 
 struct work {
