@@ -127,6 +127,16 @@ static void facts_long_lived(struct facts *facts)
     facts->site.pool_hits = 480000;
 }
 
+/* Nineteen in twenty of about 1 KiB, the others of 64 KiB; 40 alive at once. */
+static void facts_two_sizes(struct facts *facts)
+{
+    facts_cap(facts);
+    facts->site.size.p99 = facts->site.size.p999 = facts->site.size.max = 65536;
+    facts->site.within_2x = 0.95;
+    facts->site.spread = 102;
+    facts->site.live_peak = 40;
+}
+
 static void facts_skewed(struct facts *facts)
 {
     facts_presize(facts);
@@ -203,6 +213,8 @@ static const struct sides sides[] = {
     {"size-within", facts_mixed, 0.7, 0.71, VERDICT_POOL, VERDICT_CLASSES},
     {"size-spread", facts_cap, 819, 820, VERDICT_CAP, VERDICT_POOL},
     {"size-small", facts_strings, 63, 64, VERDICT_CLASSES, VERDICT_POOL},
+    {"size-cap-idle", facts_two_sizes, 40 * 65536.0 - 1, 40 * 65536.0, VERDICT_CLASSES,
+     VERDICT_CAP},
     {"grow-share", facts_presize, 0.99, 0.995, VERDICT_PRESIZE, VERDICT_STACK},
     {"grow-steps", facts_presize, 6, 6.1, VERDICT_PRESIZE, VERDICT_STACK},
     {"grow-copy-ns", facts_copying, 0, 0.03, VERDICT_TAIL, VERDICT_PRESIZE},
@@ -275,6 +287,15 @@ static void sizes_that_are_named(void **state)
     expect_bytes(&facts, "size-cap-step=7", 1024);
     facts.site.within_2x = 1;
     expect_bytes(&facts, "size-cap-step=8", 8192);
+
+    /* Sizes in regular use are no outliers, however far they are from the others. */
+    facts_two_sizes(&facts);
+    facts.site.live_peak = 8;
+    expect_bytes(&facts, NULL, 65536);
+    expect_reason(&facts, VERDICT_CAP, "far over p95 (1 KiB), none over 64 KiB");
+    facts.site.size.p99 = 1024; /* one in a hundred at most */
+    facts.site.size.p999 = 65536;
+    expect_bytes(&facts, NULL, 1024);
 }
 
 static void expect_hint(struct facts *facts, const char *assignment, bool hint)
@@ -444,7 +465,8 @@ static void simpler_measurements_are_told(void **state)
 {
     struct facts facts;
     facts_measured_growth(&facts);
-    expect_reason(&facts, VERDICT_POOL, "a pool of buffers saves 90.0 % of CPU time (measured): 10 ns instead of 100 ns");
+    expect_reason(&facts, VERDICT_POOL,
+                  "a pool of buffers saves 90.0 % of CPU time (measured): 10 ns instead of 100 ns");
     expect_reason(&facts, VERDICT_POOL, "the final size at once would save 60.0 % of CPU time");
     struct verdict verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
     assert_int_equal(verdict.pool.kind, VERDICT_POOL_BUFFERS);
@@ -478,7 +500,8 @@ static void growth_has_its_own_price(void **state)
     verdict_done(&verdict);
     facts.input.cost.grow_step_ns = 3 * facts.input.cost.malloc_pair_ns;
     verdict = judge_with(&facts, FACTS_CPU_NS, "grow-copy-ns=0");
-    double steps = (double)facts.site.grow.steps * 2 * facts.input.cost.malloc_pair_ns / (double)FACTS_CPU_NS;
+    double steps =
+        (double)facts.site.grow.steps * 2 * facts.input.cost.malloc_pair_ns / (double)FACTS_CPU_NS;
     assert_float_equal(verdict.upper_bound_share, before + steps, 1e-9);
     verdict_done(&verdict);
 }
@@ -519,13 +542,20 @@ static void no_sites_are_no_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_verdict_is_reached),   cmocka_unit_test(each_threshold_has_two_sides),
-        cmocka_unit_test(every_threshold_is_tested), cmocka_unit_test(sizes_that_are_named),
-        cmocka_unit_test(slab_is_hinted_at),         cmocka_unit_test(rungs_are_in_order),
-        cmocka_unit_test(library_code_is_not_yours), cmocka_unit_test(likely_wrappers_are_told),
-        cmocka_unit_test(threads_are_told),          cmocka_unit_test(measurements_decide),
-        cmocka_unit_test(simpler_measurements_are_told), cmocka_unit_test(growth_has_its_own_price),
-        cmocka_unit_test(ranks_count_by_cost_too),   cmocka_unit_test(no_sites_are_no_error),
+        cmocka_unit_test(each_verdict_is_reached),
+        cmocka_unit_test(each_threshold_has_two_sides),
+        cmocka_unit_test(every_threshold_is_tested),
+        cmocka_unit_test(sizes_that_are_named),
+        cmocka_unit_test(slab_is_hinted_at),
+        cmocka_unit_test(rungs_are_in_order),
+        cmocka_unit_test(library_code_is_not_yours),
+        cmocka_unit_test(likely_wrappers_are_told),
+        cmocka_unit_test(threads_are_told),
+        cmocka_unit_test(measurements_decide),
+        cmocka_unit_test(simpler_measurements_are_told),
+        cmocka_unit_test(growth_has_its_own_price),
+        cmocka_unit_test(ranks_count_by_cost_too),
+        cmocka_unit_test(no_sites_are_no_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

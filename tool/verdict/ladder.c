@@ -45,7 +45,8 @@ static void say_not_yours(const struct ladder *ladder)
 /* What the advice saves: as measured, when just that was replayed; else `otherwise`. */
 static double simpler_saves(const struct ladder *ladder, enum verdict_kind kind, double otherwise)
 {
-    bool measured = ladder->w->input->cost.simpler.measured && ladder->w->input->cost.simpler.kind == kind;
+    bool measured =
+        ladder->w->input->cost.simpler.measured && ladder->w->input->cost.simpler.kind == kind;
     return !measured ? otherwise : ladder->w->simpler_ns > 0 ? ladder->w->simpler_ns : 0;
 }
 
@@ -54,8 +55,8 @@ static void say_simpler_price(const struct ladder *ladder, enum verdict_kind kin
 {
     const struct verdict_cost *cost = &ladder->w->input->cost;
     if (cost->simpler.measured && cost->simpler.kind == kind)
-        fprintf(ladder->reason, "; measured, %s instead of %s a block", figure_ns(cost->simpler.pair_ns).text,
-                figure_ns(ladder->w->malloc_ns).text);
+        fprintf(ladder->reason, "; measured, %s instead of %s a block",
+                figure_ns(cost->simpler.pair_ns).text, figure_ns(ladder->w->malloc_ns).text);
 }
 
 /* Rung 1: does it need the heap at all? A library's own frame is nobody's to change, and a block
@@ -78,10 +79,10 @@ static bool rung_frame(const struct ladder *ladder, struct decision *ret_decisio
     if (live > 1)
         fprintf(ladder->reason, ", at most %s at once", figure_count(live).text);
     say_simpler_price(ladder, VERDICT_STACK);
-    *ret_decision = (struct decision){
-        .kind = VERDICT_STACK,
-        .bytes = w->largest,
-        .saved_ns = simpler_saves(ladder, VERDICT_STACK, w->cost_ns) * w->in_frame};
+    *ret_decision = (struct decision){.kind = VERDICT_STACK,
+                                      .bytes = w->largest,
+                                      .saved_ns = simpler_saves(ladder, VERDICT_STACK, w->cost_ns) *
+                                                  w->in_frame};
     return true;
 }
 
@@ -167,11 +168,11 @@ static bool rung_system(const struct ladder *ladder, struct decision *ret_decisi
         return true;
     bool inside = at_least(ladder, w->in_frame, THRESHOLD_HOIST_SHARE);
     if (w->input->names.caller_function && (inside || kept_at_hand(w))) {
-        *ret_decision = (struct decision){
-            .kind = VERDICT_HOIST,
-            .bytes = w->largest,
-            .saved_ns = simpler_saves(ladder, VERDICT_HOIST, w->cost_ns),
-            .level = 1};
+        *ret_decision =
+            (struct decision){.kind = VERDICT_HOIST,
+                              .bytes = w->largest,
+                              .saved_ns = simpler_saves(ladder, VERDICT_HOIST, w->cost_ns),
+                              .level = 1};
         fprintf(ladder->reason, "%s blocks of a library, ", figure_count(site->allocations).text);
         if (inside)
             fprintf(ladder->reason, "gone before its function returns");
@@ -196,15 +197,21 @@ static bool rung_sizes(const struct ladder *ladder, struct decision *ret_decisio
         return false;
 
     if (w->cap_covers) {
-        const char *percentile = site->size.p999 <= w->cap  ? "99.9"
-                                 : site->size.p99 <= w->cap ? "99"
-                                                            : "95";
-        fprintf(
-            ladder->reason,
-            "at least %s %% of the blocks are within %s, the largest is %s: drop what is over %s "
-            "at put",
-            percentile, figure_bytes(w->cap).text, figure_bytes(site->size.max).text,
-            figure_bytes(w->cap).text);
+        const char *percentile = site->size.p999 <= w->cap ? "99.9" : "99";
+        if (site->size.max <= w->cap)
+            fprintf(ladder->reason,
+                    "more than one block in a hundred is far over p95 (%s), none over %s: keep "
+                    "them at up to that, at "
+                    "most %s at once",
+                    figure_bytes(site->size.p95).text, figure_bytes(w->cap).text,
+                    figure_count(site->live_peak).text);
+        else
+            fprintf(ladder->reason,
+                    "at least %s %% of the blocks are within %s, the largest is %s: drop what is "
+                    "over %s "
+                    "at put",
+                    percentile, figure_bytes(w->cap).text, figure_bytes(site->size.max).text,
+                    figure_bytes(w->cap).text);
         *ret_decision =
             (struct decision){.kind = VERDICT_CAP, .bytes = w->cap, .saved_ns = w->pool_ns};
     } else {
@@ -224,7 +231,8 @@ static bool rung_sizes(const struct ladder *ladder, struct decision *ret_decisio
 static bool buffers_win(const struct ladder *ladder, double presize_ns)
 {
     const struct weighed *w = ladder->w;
-    return w->input->cost.simpler.measured && w->input->cost.simpler.kind == VERDICT_PRESIZE && w->pool_wins &&
+    return w->input->cost.simpler.measured && w->input->cost.simpler.kind == VERDICT_PRESIZE &&
+           w->pool_wins &&
            w->pool_ns >= presize_ns * threshold(ladder->thresholds, THRESHOLD_POOL_OVER);
 }
 
@@ -233,9 +241,11 @@ static void say_buffers(const struct ladder *ladder, double presize_ns)
     const struct weighed *w = ladder->w;
     fprintf(ladder->reason, "a pool of buffers saves ");
     say_saving(ladder, w->pool_ns);
-    fprintf(ladder->reason, " (measured): %s instead of %s for each of %s blocks with %s growth steps; the final size at once would save ",
-            figure_ns(w->pool_pair_ns).text, figure_ns(w->malloc_ns).text, figure_count(w->facts->allocations).text,
-            figure_count(w->facts->grow.steps).text);
+    fprintf(ladder->reason,
+            " (measured): %s instead of %s for each of %s blocks with %s growth steps; the final "
+            "size at once would save ",
+            figure_ns(w->pool_pair_ns).text, figure_ns(w->malloc_ns).text,
+            figure_count(w->facts->allocations).text, figure_count(w->facts->grow.steps).text);
     say_saving(ladder, presize_ns);
 }
 
@@ -254,7 +264,8 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
     double saved_ns = simpler_saves(ladder, VERDICT_PRESIZE, w->growth_ns * (median ? 0.5 : 0.95));
     if (buffers_win(ladder, saved_ns)) {
         say_buffers(ladder, saved_ns);
-        *ret_decision = (struct decision){.kind = VERDICT_POOL, .bytes = w->pool.bytes, .saved_ns = w->pool_ns};
+        *ret_decision =
+            (struct decision){.kind = VERDICT_POOL, .bytes = w->pool.bytes, .saved_ns = w->pool_ns};
         return true;
     }
 
@@ -265,7 +276,8 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
             w->grow_steps, figure_bytes(bytes).text, median ? "the median" : "p95",
             figure_count(count_of(removed)).text);
     say_simpler_price(ladder, VERDICT_PRESIZE);
-    *ret_decision = (struct decision){.kind = VERDICT_PRESIZE, .bytes = bytes, .saved_ns = saved_ns};
+    *ret_decision =
+        (struct decision){.kind = VERDICT_PRESIZE, .bytes = bytes, .saved_ns = saved_ns};
     return true;
 }
 
@@ -316,8 +328,8 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
                 w->arena_sites == 2 ? "" : "s");
     fprintf(ladder->reason, ": free them together");
     /* An arena gets a block about as fast as a pool and frees none. */
-    double saved =
-        simpler_saves(ladder, VERDICT_ARENA, (double)site->allocations * (w->malloc_ns - w->pool_pair_ns));
+    double saved = simpler_saves(ladder, VERDICT_ARENA,
+                                 (double)site->allocations * (w->malloc_ns - w->pool_pair_ns));
     say_simpler_price(ladder, VERDICT_ARENA);
     *ret_decision = (struct decision){
         .kind = VERDICT_ARENA,

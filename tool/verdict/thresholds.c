@@ -52,6 +52,10 @@ static const struct verdict_threshold presets[THRESHOLD_COUNT] = {
     [THRESHOLD_SIZE_CAP_STEP] = ROW("size-cap-step", 8, 1, 1e6, "ratio",
                                     "CAP: the cap rises to a higher percentile of the sizes while "
                                     "that is at most this many times the last"),
+    [THRESHOLD_SIZE_CAP_IDLE] =
+        ROW("size-cap-idle", 1048576, 0, 1e12, "bytes",
+            "CAP: the cap rises to p99 of the sizes where the blocks alive at once come "
+            "to at most this, were all of them so large; else CLASSES"),
     [THRESHOLD_GROW_SHARE] = ROW("grow-share", 0.5, 0.01, 1, "share",
                                  "PRESIZE: at least this share of the blocks is grown by realloc"),
     [THRESHOLD_GROW_STEPS] =

@@ -58,10 +58,12 @@ static void weigh_frames(const struct verdict_thresholds *thresholds, struct wei
 }
 
 /* The cap starts at the highest percentile in the densest window and takes in each one above it
- * that is near the last. */
-static uint64_t choose_cap(const struct analyse_distribution *size, uint64_t window_top,
-                           double step)
+ * that is near the last; and sizes that one block in a hundred has, where all blocks alive at once may be as large:
+ * these are in use, and each that is not pooled costs more than many small ones. */
+static uint64_t choose_cap(const struct analyse_site *site, uint64_t window_top, double step,
+                           double idle_bytes)
 {
+    const struct analyse_distribution *size = &site->size;
     const uint64_t percentiles[] = {size->p50, size->p95, size->p99, size->p999};
     const size_t count = sizeof percentiles / sizeof *percentiles;
     uint64_t cap = 0;
@@ -73,6 +75,9 @@ static uint64_t choose_cap(const struct analyse_distribution *size, uint64_t win
     for (size_t i = 0; i < count; i++)
         if (percentiles[i] > cap && (double)percentiles[i] <= step * (double)cap)
             cap = round_to_class(percentiles[i]);
+    uint64_t regular = round_to_class(size->p99);
+    if (regular > cap && (double)regular * (double)site->live_peak <= idle_bytes)
+        cap = regular;
     return cap;
 }
 
@@ -88,8 +93,9 @@ static void weigh_sizes(const struct verdict_thresholds *thresholds, struct weig
         site->grow.chains && site->grow.final.max > size->max ? site->grow.final.max : size->max;
     w->outlier = share_of((double)size->max, window_top ? (double)window_top : 1);
     w->one_size = small || site->within_2x >= threshold(thresholds, THRESHOLD_SIZE_WITHIN);
-    w->cap = choose_cap(size, window_top, threshold(thresholds, THRESHOLD_SIZE_CAP_STEP));
-    w->cap_covers = size->p95 <= w->cap && (w->one_size || w->cap <= HARMLESS_ITEM_BYTES);
+    w->cap = choose_cap(site, window_top, threshold(thresholds, THRESHOLD_SIZE_CAP_STEP),
+                        threshold(thresholds, THRESHOLD_SIZE_CAP_IDLE));
+    w->cap_covers = size->p99 <= w->cap && (w->one_size || w->cap <= HARMLESS_ITEM_BYTES);
     w->wide = !small && (site->spread >= limit || w->outlier >= limit) &&
               (size->max > w->cap || w->cap > HARMLESS_ITEM_BYTES);
 }
@@ -176,15 +182,18 @@ static void weigh_form(struct weighed *w)
     const struct analyse_site *site = w->facts;
     if (w->grows) {
         uint64_t final = round_to_class(site->grow.final.p95);
-        w->pool = (struct verdict_pool){VERDICT_POOL_BUFFERS, 0, final > BUFFER_BYTES ? final : BUFFER_BYTES};
+        w->pool = (struct verdict_pool){VERDICT_POOL_BUFFERS, 0,
+                                        final > BUFFER_BYTES ? final : BUFFER_BYTES};
     } else if (w->wide && w->cap_covers) {
         w->pool = (struct verdict_pool){capped(w, w->cap), 0, w->cap};
     } else if (w->wide || !w->one_size) {
-        uint64_t low = round_to_class(site->size.p1 ? site->size.p1 : 1), top = round_to_class(site->size.p99);
+        uint64_t low = round_to_class(site->size.p1 ? site->size.p1 : 1),
+                 top = round_to_class(site->size.p99);
         w->pool = (struct verdict_pool){VERDICT_POOL_CLASSES, low, top > low ? top : low};
     } else {
         uint64_t bytes = pool_item_bytes(w);
-        w->pool = (struct verdict_pool){bytes < w->largest ? capped(w, bytes) : VERDICT_POOL_PLAIN, 0, bytes};
+        w->pool = (struct verdict_pool){bytes < w->largest ? capped(w, bytes) : VERDICT_POOL_PLAIN,
+                                        0, bytes};
     }
 }
 

@@ -12,12 +12,12 @@ struct weighed {
     const struct analyse_site *facts;
 
     double malloc_ns, pool_pair_ns; /* of input->cost; 0 when that is not a positive number */
-    double growth_ns; /* its growth steps, and what they copy; measured: part of malloc_ns */
-    double cost_ns;   /* all its pairs at the price of malloc+free, and growth_ns */
+    double growth_ns;  /* its growth steps, and what they copy; measured: part of malloc_ns */
+    double cost_ns;    /* all its pairs at the price of malloc+free, and growth_ns */
     double simpler_ns; /* saved by what input->cost.simpler is; 0: not measured */
     struct verdict_pool pool; /* how a pool would have to be set up */
-    double share;     /* of the program's CPU time; 0 when that is unknown */
-    size_t best_rank; /* the better of its places by allocations and by cost_ns; 0: first */
+    double share;             /* of the program's CPU time; 0 when that is unknown */
+    size_t best_rank;         /* the better of its places by allocations and by cost_ns; 0: first */
 
     uint64_t placed;    /* blocks whose end is known: which frame, another thread, or never */
     bool frames_known;  /* enough of them to decide by */
@@ -31,7 +31,7 @@ struct weighed {
     bool one_size;
     bool wide;       /* a plain pool would be inflated by its largest items */
     uint64_t cap;    /* bytes; a power of two that covers nearly all */
-    bool cap_covers; /* p95 is within it, and it is no larger than a pool should keep */
+    bool cap_covers; /* p99 is within it, and it is no larger than a pool should keep */
 
     bool grows;
     double grow_share, grow_steps;
