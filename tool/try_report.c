@@ -138,16 +138,21 @@ static void say_result(const struct try_result *result, FILE *stream)
            after = median(arm, result->metric);
     double scale = metrics[result->metric].scale;
     int digits = metrics[result->metric].digits;
+    if (saving.low <= 0 && saving.high >= 0) {
+        fprintf(stream,
+                ": no change of %s that can be told from noise (saved %+.1f %%, 95 %%: %+.1f to "
+                "%+.1f).\n",
+                metric_name(result), 100 * saving.median, 100 * saving.low, 100 * saving.high);
+        return;
+    }
     bool gains = saving.median >= 0;
-    fprintf(
-        stream, ": %s %s by %.1f %% (95 %%: %.1f to %.1f), %.*f -> %.*f%s%s.\n",
-        metric_name(result),
-        gains == (result->higher_is_better && result->metric == TRIAL_CUSTOM) ? "rises" : "falls",
-        100 * (gains ? saving.median : -saving.median), 100 * (gains ? saving.low : -saving.high),
-        100 * (gains ? saving.high : -saving.low), digits, before * scale, digits, after * scale,
-        *metrics[result->metric].unit ? " " : "", metrics[result->metric].unit);
-    if (saving.low <= 0 && saving.high >= 0)
-        fputs("That interval includes no change at all.\n", stream);
+    bool rises = gains == (result->higher_is_better && result->metric == TRIAL_CUSTOM);
+    fprintf(stream, ": %s %s by %.1f %% (95 %%: %.1f to %.1f), %.*f -> %.*f%s%s.\n",
+            metric_name(result), rises ? "rises" : "falls",
+            100 * (gains ? saving.median : -saving.median),
+            100 * (gains ? saving.low : -saving.high), 100 * (gains ? saving.high : -saving.low),
+            digits, before * scale, digits, after * scale, *metrics[result->metric].unit ? " " : "",
+            metrics[result->metric].unit);
 }
 
 static void say_table(const struct try_result *result, FILE *stream)
