@@ -61,7 +61,7 @@ def by_function(timed, path):
 def replayed(workload, scratch, poolwise, seconds):
     trace = pathlib.Path(scratch) / f"{workload.name}.trace"
     workload.run(scratch, wrap=(poolwise, "-q", "record", "-o", trace, "--"))
-    done = subprocess.run([poolwise, "-q", "replay", "--json", "--seconds", str(seconds), trace],
+    done = subprocess.run([poolwise, "-q", "replay", "--quick", "--json", "--seconds", str(seconds), trace],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     trace.unlink()
     if done.returncode:

@@ -456,7 +456,7 @@ static int replay_sites(struct advice *advice, const struct verdict_thresholds *
     free(verdicts);
     if (!advice->measured_count && !replay->all)
         return 0;
-    appraise_rows(&advice->measure, replay->all);
+    appraise_rows(&advice->measure, replay->all && !replay->quick);
     const struct appraise_options options = {replay->seconds, replay->progress, replay->context};
     status = appraise_run(&advice->measure, advice->windows, advice->analyse, chosen, advice->measured_count, &options);
     replay_note(advice, status);

@@ -26,7 +26,8 @@ struct advice_options {
 /* How the candidates are measured. */
 struct advice_replay {
     double seconds;
-    bool all;              /* every backend there is, instead of those that verdicts need */
+    bool all;              /* every backend there is, instead of those that verdicts need; and without candidates, too */
+    bool quick;            /* with all: only those that verdicts need */
     const char *const *sites; /* ids, NULL-terminated: measure these instead of the candidates, and nothing if one of
                                  them is not there; NULL: the candidates */
     void (*progress)(void *context, double part);

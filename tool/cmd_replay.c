@@ -26,6 +26,7 @@ static void help(FILE *stream)
             "  --site ID          only this site, as advise names it; may be given more than once\n"
             "  --seconds S        how long to measure (default %g; more gives narrower intervals)\n"
             "  --wrapper REGEX    as for advise, so that sites are the same\n"
+            "  --quick            malloc, the pool and what is simpler alone: more repetitions in the same time\n"
             "  --json             one JSON document instead of text\n",
             SECONDS);
 }
@@ -33,7 +34,7 @@ static void help(FILE *stream)
 struct replay_command {
     const struct command_globals *globals;
     double seconds;
-    bool json;
+    bool json, quick;
     const char *sites[SITES_MAX + 1], *wrappers[SITES_MAX + 1];
     int site_count, wrapper_count;
 };
@@ -61,6 +62,9 @@ static int option_take(struct replay_command *command, int option, char **argv)
         command->seconds = strtod(optarg, &end);
         if (end == optarg || *end || !(command->seconds > 0 && command->seconds <= 3600))
             return command_error("--seconds %s: it takes a number of seconds above 0, at most 3600", optarg);
+        return 0;
+    case 'q':
+        command->quick = true;
         return 0;
     case 'j':
         command->json = true;
@@ -126,7 +130,7 @@ static int replay_trace(const struct replay_command *command, const char *path)
         status = command_error("%s holds no events%s%s", path, result.message[0] ? ": " : "", result.message);
     } else {
         const char *notes[2] = {result.message[0] ? result.message : NULL, NULL};
-        const struct advice_replay how = {.seconds = command->seconds, .all = true,
+        const struct advice_replay how = {.seconds = command->seconds, .all = true, .quick = command->quick,
                                           .sites = command->site_count ? command->sites : NULL,
                                           .progress = show_progress,
                                           .context = (void *)(uintptr_t)command->globals};
@@ -146,6 +150,7 @@ int cmd_replay(const struct command_globals *globals, int argc, char **argv)
                                             {"seconds", required_argument, NULL, 't'},
                                             {"replay-seconds", required_argument, NULL, 't'},
                                             {"wrapper", required_argument, NULL, 'w'},
+                                            {"quick", no_argument, NULL, 'q'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};

@@ -12,10 +12,13 @@
 #include "prices.h"
 #include "workers.h"
 
-#define RESAMPLES  2000u
+#define RESAMPLES 2000u
+
 /* For the least number of repetitions: times the bound, and so long beyond. */
 #define PATIENCE   3.0
 #define PATIENCE_S 10.0
+#define MARGIN     1.4 /* repetitions aimed at: so many times the least */
+#define WINDOWS_LEAST 6u
 
 _Static_assert(REPLAY_LEAST >= PRICES_FIRST, "only then is it known what an op mostly takes");
 
@@ -79,8 +82,7 @@ static const struct image_window *windows_of(const struct bench *b)
 }
 
 /* What a repetition comes to, over all windows; `sums` has a row more than there are places, for all of them. */
-static void column_sum(struct bench *b, uint32_t variant, uint32_t repetition,
-                       struct prices_place *sums)
+static void column_sum(struct bench *b, uint32_t variant, uint32_t repetition, struct prices_place *sums)
 {
     struct column *column = &b->columns[variant];
     uint32_t places = b->schedule->image->place_count;
@@ -102,8 +104,7 @@ static void column_sum_first(struct bench *b, uint32_t variant)
         struct prices_place sums[IMAGE_PLACES + 1];
         memset(sums, 0, sizeof sums);
         for (uint32_t window = b->step / 2; window < image->window_count; window += b->step)
-            prices_add(&b->columns[variant].prices[window], image, &windows_of(b)[window], which,
-                       NULL, sums);
+            prices_add(&b->columns[variant].prices[window], image, &windows_of(b)[window], which, NULL, sums);
         column_sum(b, variant, which, sums);
     }
 }
@@ -118,8 +119,7 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
     uint64_t faults = 0;
     memset(sums, 0, sizeof sums);
     for (uint32_t window = b->step / 2; window < image->window_count; window += b->step) {
-        const struct image_request request = {window, variant, b->options->variants[variant].heap,
-                                              0};
+        const struct image_request request = {window, variant, b->options->variants[variant].heap, 0};
         if (worker_ask(&column->worker, &request, &result))
             return column_fail(b, variant, WORKER_DIED);
         if (result.status != WORKER_DONE)
@@ -128,8 +128,7 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
         if (status)
             return status;
         if (repetition >= PRICES_FIRST)
-            prices_add(&column->prices[window], image, &windows_of(b)[window], repetition, &result,
-                       sums);
+            prices_add(&column->prices[window], image, &windows_of(b)[window], repetition, &result, sums);
         faults += result.faults;
         if (result.peak_bytes > b->result->peak_bytes[variant])
             b->result->peak_bytes[variant] = result.peak_bytes;
@@ -161,17 +160,20 @@ static int windows_choose(struct bench *b)
     const struct image_window *windows = windows_of(b);
     struct image_result result;
     const struct image_request request = {0, 0, b->options->variants[0].heap, 0};
-    double begin = now_s();
-    if (worker_ask(&b->columns[0].worker, &request, &result))
-        return column_fail(b, 0, WORKER_DIED);
-    if (result.status != WORKER_DONE)
-        return column_fail(b, 0, result.status);
+    double begin = 0;
+    for (int i = 0; i < 2; i++) { /* the first finds everything cold */
+        begin = now_s();
+        if (worker_ask(&b->columns[0].worker, &request, &result))
+            return column_fail(b, 0, WORKER_DIED);
+        if (result.status != WORKER_DONE)
+            return column_fail(b, 0, result.status);
+    }
     double event_s = (now_s() - begin) / (double)(windows[0].event_count + 1u);
     double repetition_s = event_s * (double)b->schedule->ops * b->options->variant_count;
-    double wanted = repetition_s * 1.4 * REPLAY_LEAST / b->options->seconds;
-    b->step = wanted <= 1       ? 1
-              : wanted >= count ? count
-                                : (uint32_t)ceil(wanted); /* step / 2 is one of them */
+    double wanted = ceil(repetition_s * MARGIN * REPLAY_LEAST / b->options->seconds);
+    /* Programs have phases: a few windows at least, even if they take longer. */
+    double most = count <= WINDOWS_LEAST ? 1 : count / WINDOWS_LEAST;
+    b->step = wanted <= 1 ? 1 : wanted >= most ? (uint32_t)most : (uint32_t)wanted;
     b->result->windows = count;
     for (uint32_t i = b->step / 2; i < count; i += b->step) {
         b->result->windows_used++;
@@ -211,8 +213,7 @@ static void summarise(struct bench *b)
         for (uint32_t place = 0; place < places; place++) {
             struct replay_price *price = &result->prices[variant][place];
             price->pair_ns = median_of(column->pairs[place], count);
-            (void)bootstrap_difference(b->columns[0].pairs[place], column->pairs[place], count,
-                                       RESAMPLES, price->ci95);
+            (void)bootstrap_difference(b->columns[0].pairs[place], column->pairs[place], count, RESAMPLES, price->ci95);
         }
         result->all_ns[variant] = median_of(column->pairs[places], count);
         result->faults[variant] = (uint64_t)median_of(column->faults, count);
@@ -227,8 +228,7 @@ static int workers_start(struct bench *b)
         const struct replay_variant *variant = &b->options->variants[i];
         memcpy(b->schedule->image->forms[i], variant->forms, sizeof variant->forms);
         b->schedule->image->variant_count = b->options->variant_count;
-        b->columns[i].prices =
-            calloc(b->schedule->image->window_count, sizeof *b->columns[i].prices);
+        b->columns[i].prices = calloc(b->schedule->image->window_count, sizeof *b->columns[i].prices);
         if (!b->columns[i].prices)
             return -ENOMEM;
         status = worker_start(path, variant->preload, b->schedule->fd, &b->columns[i].worker);
@@ -237,11 +237,9 @@ static int workers_start(struct bench *b)
     return status;
 }
 
-int replay_run(const struct schedule *schedule, const struct replay_options *options,
-               struct replay_result *ret_result)
+int replay_run(const struct schedule *schedule, const struct replay_options *options, struct replay_result *ret_result)
 {
-    struct bench bench = {
-        .schedule = schedule, .options = options, .result = ret_result, .begin_s = now_s()};
+    struct bench bench = {.schedule = schedule, .options = options, .result = ret_result, .begin_s = now_s()};
     memset(ret_result, 0, sizeof *ret_result);
     bench.columns = calloc(options->variant_count, sizeof *bench.columns);
     if (!bench.columns)
@@ -256,8 +254,7 @@ int replay_run(const struct schedule *schedule, const struct replay_options *opt
     for (uint32_t i = 0; i < options->variant_count; i++) {
         if (bench.columns[i].started)
             worker_stop(&bench.columns[i].worker);
-        for (uint32_t window = 0; bench.columns[i].prices && window < schedule->image->window_count;
-             window++)
+        for (uint32_t window = 0; bench.columns[i].prices && window < schedule->image->window_count; window++)
             prices_done(&bench.columns[i].prices[window]);
         free(bench.columns[i].prices);
     }

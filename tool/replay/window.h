@@ -48,9 +48,9 @@ struct window {
 };
 
 struct window_options {
-    uint32_t window_events; /* 0: 65,536 */
-    uint32_t window_count;  /* kept at most, at least 2; 0: 16 */
-    uint32_t heap_blocks;   /* sampled for one window, at most; 0: 32,768 */
+    uint32_t window_events; /* 0: 16,384 */
+    uint32_t window_count;  /* kept at most, at least 2; 0: 64 */
+    uint32_t heap_blocks;   /* sampled for one window, at most; 0: 4,096 */
 };
 
 struct windows;

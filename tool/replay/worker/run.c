@@ -19,9 +19,9 @@
 
 #define PAGE_BYTES     4096u
 #define TOUCH_PAGES    256u    /* of one block: who asks for more seldom fills it at once */
-#define OWN_TICKS      1024u   /* no op that does nothing takes longer, but when it is interrupted */
+#define OWN_TICKS      512u   /* no op that does nothing takes longer, but when it is interrupted */
 #define SPIN           64u
-#define CALIBRATE_NS   1e6
+#define CALIBRATE_NS   3e5
 
 struct lane {
     _Alignas(64) _Atomic uint32_t progress; /* written by its thread: no event before this one is to come */
@@ -395,7 +395,7 @@ bool run_window(const struct image *image, const struct image_request *request, 
     const struct image_window *window = (const struct image_window *)image_at(image, image->windows_at) + request->window;
     /* What we need ourselves does not come from the heap that is measured. */
     size_t slots_bytes = sizeof(struct slot) * (window->slot_count + 1u);
-    struct run *run = mmap(NULL, sizeof *run, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    struct run *run = mmap(NULL, sizeof *run, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct slot *slots = mmap(NULL, slots_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (run == MAP_FAILED || slots == MAP_FAILED)
         return false;
