@@ -25,6 +25,7 @@
 #define SKEW_EVENTS   512u
 #define SLOT_REST     (8 * SKEW_EVENTS) /* events until a shared slot is used again */
 #define GROWTH_BYTES  (256u << 10)
+#define GROWTH_LEAST  8192u
 #define LITTER_BLOCKS 20000u
 #define FEW           4u
 #define STRETCH       2u /* windows at most */
@@ -297,7 +298,8 @@ static int stretch_heap(struct builder *b, struct stretch *s, const struct windo
     uint64_t room = window->peak_bytes > window->live_bytes ? window->peak_bytes - window->live_bytes : 0;
     /* More than the stretch itself needs takes only time. */
     uint64_t need = b->live_most - b->live_begin + GROWTH_BYTES;
-    s->window.grows = need > room + 2 * GROWTH_BYTES;
+    uint64_t growth = need - GROWTH_BYTES > room ? need - GROWTH_BYTES - room : 0;
+    s->window.grows = growth > GROWTH_BYTES ? 2 : growth > GROWTH_LEAST;
     room = room < need ? room : need;
     if (!status)
         status = heap_history(window->freed_max, room, &s->window.slot_count, &s->room);

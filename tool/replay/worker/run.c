@@ -223,6 +223,16 @@ static void lane_warm(struct run *run, struct lane *lane)
     atomic_store_explicit(&lane->progress, UINT32_MAX, memory_order_release);
 }
 
+/* Gives the memory behind the last block back, and nothing else: a growing program meets it untouched. */
+static void top_forget(void)
+{
+    mallopt(M_ARENA_TEST, 8); /* its preset; any call merges what is free and small first */
+    size_t room = mallinfo2().keepcost;
+    uintptr_t end = (uintptr_t)sbrk(0), begin = (end - room + 2 * PAGE_BYTES - 1) & ~(uintptr_t)(PAGE_BYTES - 1);
+    if (begin < end && end - begin <= room)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 /* After the warming up everything is again as it was when the window began. By one thread, while the others wait. */
 static bool rewind_all(struct run *run)
 {
@@ -235,9 +245,11 @@ static bool rewind_all(struct run *run)
         slot->live = false;
         atomic_store(&slot->turn, 0);
     }
-    if (window->grows) {
+    if (window->grows > 1)
         malloc_trim(0);
+    if (window->grows) {
         pwise_trim();
+        top_forget();
     }
     for (uint32_t i = 0; i < window->heap_count; i++) {
         struct slot *slot = &run->slots[heap[i].slot];
