@@ -33,7 +33,7 @@ enum op_code {
 
 struct image_op {
     uint32_t slot, size;
-    uint16_t gap;  /* as window_event.gap */
+    uint16_t gap; /* as window_event.gap */
     uint16_t turn;
     uint8_t place, code, flags, unused;
 };
@@ -80,12 +80,14 @@ static inline uint64_t image_unpack(uint16_t packed)
 struct image_window {
     uint64_t threads_at; /* struct image_thread[] */
     uint64_t heap_at;    /* struct image_op[]: what makes the heap as it was; untimed */
-    uint64_t room_at;    /* more ops, which come after the warming up: room that the heap had before */
-    uint64_t litter_at;  /* more ops, which come before those, for a heap more littered than it was */
+    uint64_t room_at; /* more ops, which come after the warming up: room that the heap had before */
+    uint64_t
+        litter_at; /* more ops, which come before those, for a heap more littered than it was */
     uint32_t thread_count, heap_count, room_count, litter_count;
     uint32_t slot_count;
     uint32_t event_count;
-    uint32_t grows; /* more is alive in it than ever before: what the warming up left behind the last block is given
+    uint32_t
+        grows; /* more is alive in it than ever before: what the warming up left behind the last block is given
                        back first (1); all that it left, when it is much more (2) */
     uint32_t skew; /* events that a thread may run ahead of the slowest; 0: only one thread */
 };
@@ -114,7 +116,8 @@ enum worker_status { WORKER_DONE, WORKER_NO_MEMORY, WORKER_DIED, WORKER_LATE };
 struct image_result {
     uint32_t status, unused;       /* enum worker_status */
     double ns_per_tick, own_ticks; /* own: of an op that does nothing; a part of each op's ticks */
-    uint64_t peak_bytes, faults;   /* of the process, over what it had before its heap was made; in the window */
+    uint64_t peak_bytes,
+        faults; /* of the process, over what it had before its heap was made; in the window */
 };
 
 static inline const void *image_at(const struct image *image, uint64_t at)

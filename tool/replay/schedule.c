@@ -34,7 +34,7 @@
 struct instance {
     uint32_t slot, thread;
     uint32_t size, now; /* when it was made, or the stretch began; during the first pass */
-    uint64_t address; /* of those that were there from the beginning */
+    uint64_t address;   /* of those that were there from the beginning */
     uint16_t turn;
     uint8_t place;
     bool shared, heap, needed, left_out;
@@ -62,8 +62,8 @@ struct builder {
     struct schedule *schedule;
     struct instance *instances;
     uint32_t instance_count, instance_capacity;
-    uint32_t *of_block;  /* instance + 1 of the block alive; by block */
-    uint32_t *heap_of;   /* place in the present window's heap + 1; by block */
+    uint32_t *of_block; /* instance + 1 of the block alive; by block */
+    uint32_t *heap_of;  /* place in the present window's heap + 1; by block */
     uint32_t block_limit;
     uint64_t live_bytes, live_begin, live_most; /* now; when the stretch began; at most in it */
     uint32_t *of_event; /* instance + 1, by event of the stretch; 0: not known */
@@ -108,9 +108,14 @@ static uint8_t place_of(const struct builder *b, uint32_t stack)
 
 static int heap_instance(struct builder *b, const struct window_block *block, bool needed)
 {
-    const struct instance made = {.slot = NONE, .thread = NONE, .size = block->size, .now = block->size,
+    const struct instance made = {.slot = NONE,
+                                  .thread = NONE,
+                                  .size = block->size,
+                                  .now = block->size,
                                   .address = block->address,
-                                  .place = place_of(b, block->stack), .heap = true, .needed = needed,
+                                  .place = place_of(b, block->stack),
+                                  .heap = true,
+                                  .needed = needed,
                                   .left_out = block->size >= UINT32_MAX - 1 ||
                                               block->size > b->options->bytes_max / 8};
     b->live_bytes += made.left_out ? 0 : made.size;
@@ -118,15 +123,19 @@ static int heap_instance(struct builder *b, const struct window_block *block, bo
 }
 
 /* The instance that an event is about; NULL in *ret_instance: it is not known. */
-static int instance_of(struct builder *b, const struct window *window, const struct window_event *event,
-                       struct instance **ret_instance)
+static int instance_of(struct builder *b, const struct window *window,
+                       const struct window_event *event, struct instance **ret_instance)
 {
     *ret_instance = NULL;
     if (event->kind == TRACE_ALLOC) {
         bool fits = event->size <= b->options->bytes_max / 8 &&
                     b->live_bytes + event->size <= b->options->bytes_max;
-        const struct instance made = {.slot = NONE, .thread = event->thread, .size = event->size,
-                                      .now = event->size, .place = place_of(b, event->stack), .left_out = !fits};
+        const struct instance made = {.slot = NONE,
+                                      .thread = event->thread,
+                                      .size = event->size,
+                                      .now = event->size,
+                                      .place = place_of(b, event->stack),
+                                      .left_out = !fits};
         int status = instance_add(b, &made, event->block);
         if (status)
             return status;
@@ -148,7 +157,8 @@ static void instance_resize(struct builder *b, struct instance *instance, uint32
 {
     b->live_bytes -= instance->now;
     instance->now = size;
-    instance->left_out = size > b->options->bytes_max / 8 || b->live_bytes + size > b->options->bytes_max;
+    instance->left_out =
+        size > b->options->bytes_max / 8 || b->live_bytes + size > b->options->bytes_max;
     b->live_bytes += instance->left_out ? 0 : size;
     b->schedule->too_large += instance->left_out;
 }
@@ -184,7 +194,8 @@ static int find_instances(struct builder *b, const struct window *window)
     return status;
 }
 
-static int slot_take(struct builder *b, struct stretch *s, struct instance *instance, uint32_t event)
+static int slot_take(struct builder *b, struct stretch *s, struct instance *instance,
+                     uint32_t event)
 {
     struct lane *lane = &s->lanes[instance->thread % THREADS_MAX];
     if (instance->shared) {
@@ -203,7 +214,8 @@ static int slot_take(struct builder *b, struct stretch *s, struct instance *inst
     return 0;
 }
 
-static int slot_give(struct builder *b, struct stretch *s, const struct instance *instance, uint32_t event)
+static int slot_give(struct builder *b, struct stretch *s, const struct instance *instance,
+                     uint32_t event)
 {
     int status;
     if (instance->shared) {
@@ -228,7 +240,9 @@ static uint8_t code_of(const struct window_event *event)
         return OP_FREE;
     if (event->kind == TRACE_REALLOC)
         return OP_REALLOC;
-    return event->call == TRACE_CALL_CALLOC ? OP_CALLOC : event->call == TRACE_CALL_ALIGNED ? OP_ALIGNED : OP_MALLOC;
+    return event->call == TRACE_CALL_CALLOC    ? OP_CALLOC
+           : event->call == TRACE_CALL_ALIGNED ? OP_ALIGNED
+                                               : OP_MALLOC;
 }
 
 static int write_event(struct builder *b, struct stretch *s, const struct window_event *event,
@@ -248,8 +262,12 @@ static int write_event(struct builder *b, struct stretch *s, const struct window
     int status = 0;
     if (event->kind == TRACE_ALLOC)
         status = slot_take(b, s, instance, number);
-    const struct image_op op = {.slot = instance->slot, .size = event->size, .gap = event->gap,
-                                .turn = instance->turn, .place = instance->place, .code = code_of(event),
+    const struct image_op op = {.slot = instance->slot,
+                                .size = event->size,
+                                .gap = event->gap,
+                                .turn = instance->turn,
+                                .place = instance->place,
+                                .code = code_of(event),
                                 .flags = instance->shared ? OP_SHARED : 0};
     instance->turn += instance->shared;
     if (!status)
@@ -262,12 +280,14 @@ static int write_event(struct builder *b, struct stretch *s, const struct window
     return status;
 }
 
-static int write_events(struct builder *b, struct stretch *s, const struct window *window, uint32_t first)
+static int write_events(struct builder *b, struct stretch *s, const struct window *window,
+                        uint32_t first)
 {
     int status = 0;
     for (size_t i = 0; i < window->event_count && !status; i++)
         if (b->of_event[first + i])
-            status = write_event(b, s, &window->events[i], &b->instances[b->of_event[first + i] - 1]);
+            status =
+                write_event(b, s, &window->events[i], &b->instances[b->of_event[first + i] - 1]);
     return status;
 }
 
@@ -286,16 +306,18 @@ static int stretch_heap(struct builder *b, struct stretch *s, const struct windo
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < b->instance_count; i++) {
         struct instance *instance = &b->instances[i];
-        if (!instance->heap || instance->left_out || (!instance->needed && bytes + instance->size > HEAP_BYTES))
+        if (!instance->heap || instance->left_out ||
+            (!instance->needed && bytes + instance->size > HEAP_BYTES))
             continue;
         bytes += instance->size;
         instance->slot = s->window.slot_count++;
-        blocks[count++] = (struct heap_block){instance->address, instance->size, instance->slot, instance->place,
-                                              instance->needed};
+        blocks[count++] = (struct heap_block){instance->address, instance->size, instance->slot,
+                                              instance->place, instance->needed};
     }
     int status = heap_ops(blocks, count, &s->window.slot_count, &s->heap);
     free(blocks);
-    uint64_t room = window->peak_bytes > window->live_bytes ? window->peak_bytes - window->live_bytes : 0;
+    uint64_t room =
+        window->peak_bytes > window->live_bytes ? window->peak_bytes - window->live_bytes : 0;
     /* More than the stretch itself needs takes only time. */
     uint64_t need = b->live_most - b->live_begin + GROWTH_BYTES;
     uint64_t growth = need - GROWTH_BYTES > room ? need - GROWTH_BYTES - room : 0;
@@ -375,7 +397,8 @@ static uint64_t lay(struct layout *layout, const void *data, uint64_t bytes)
     return at;
 }
 
-static void stretch_lay(const struct stretch *s, struct layout *layout, struct image_window *ret_window)
+static void stretch_lay(const struct stretch *s, struct layout *layout,
+                        struct image_window *ret_window)
 {
     struct image_thread threads[THREADS_MAX];
     *ret_window = s->window;
@@ -383,10 +406,10 @@ static void stretch_lay(const struct stretch *s, struct layout *layout, struct i
     for (uint32_t i = 0; i < THREADS_MAX; i++) {
         const struct ops *ops = &s->lanes[i].ops;
         if (ops->count)
-            threads[ret_window->thread_count++] =
-                (struct image_thread){.ops_at = lay(layout, ops->ops, ops->count * sizeof *ops->ops),
-                                      .ticks_at = lay(layout, NULL, ops->count * sizeof(uint16_t)),
-                                      .op_count = ops->count};
+            threads[ret_window->thread_count++] = (struct image_thread){
+                .ops_at = lay(layout, ops->ops, ops->count * sizeof *ops->ops),
+                .ticks_at = lay(layout, NULL, ops->count * sizeof(uint16_t)),
+                .op_count = ops->count};
     }
     ret_window->threads_at = lay(layout, threads, ret_window->thread_count * sizeof *threads);
     ret_window->heap_count = s->heap.count;
@@ -401,8 +424,10 @@ static void stretch_lay(const struct stretch *s, struct layout *layout, struct i
 static uint64_t image_lay(const struct builder *b, char *base)
 {
     struct layout layout = {base, 0};
-    struct image image = {.window_count = b->stretch_count, .place_count = b->options->place_count,
-                          .variant_count = 1, .work = b->options->work};
+    struct image image = {.window_count = b->stretch_count,
+                          .place_count = b->options->place_count,
+                          .variant_count = 1,
+                          .work = b->options->work};
     lay(&layout, &image, sizeof image);
     uint64_t windows_at = layout.at;
     layout.at += (b->stretch_count * sizeof(struct image_window) + 63) & ~(uint64_t)63;
@@ -477,7 +502,9 @@ static int build(struct builder *b, const struct window *windows, size_t count)
     /* Where but few windows of a long run are kept, the first would stand for too much: programs start only once. */
     size_t begin = count >= FEW && windows[1].first != windows[0].first + windows[0].span ? 1 : 0;
     for (size_t first = begin, end; first < count && !status; first = end) {
-        for (end = first + 1; end < count && end - first < STRETCH && windows[end].first == windows[end - 1].first + windows[end - 1].span; end++)
+        for (end = first + 1; end < count && end - first < STRETCH &&
+                              windows[end].first == windows[end - 1].first + windows[end - 1].span;
+             end++)
             ;
         status = stretch_add(b, windows + first, end - first);
     }

@@ -7,8 +7,9 @@
 #define WINDOW_EVENTS 16384u
 #define WINDOW_COUNT  64u
 #define HEAP_BLOCKS   4096u
-#define REGION_BITS   16 /* the heap is sampled by regions of 64 KiB, so that neighbours stay neighbours */
-#define NEVER         UINT32_MAX
+#define REGION_BITS                                                                                \
+    16 /* the heap is sampled by regions of 64 KiB, so that neighbours stay neighbours */
+#define NEVER UINT32_MAX
 
 /* A live block. size_plus is its size + 1; 0: no such block. */
 struct live {
@@ -30,7 +31,7 @@ struct windows {
     struct trace_sink sink;
     struct kept *kept;
     uint32_t kept_count;
-    uint32_t stride; /* windows whose number is a multiple are kept; a power of two */
+    uint32_t stride;   /* windows whose number is a multiple are kept; a power of two */
     struct kept *open; /* the one being filled; NULL: between those kept */
     struct live *live;
     uint32_t live_capacity;
@@ -159,7 +160,8 @@ static bool event_live(struct windows *w, const struct trace_event *event)
         return false;
     struct live *live = &w->live[event->block];
     uint32_t size = event->size >= UINT32_MAX - 1 ? UINT32_MAX - 1 : (uint32_t)event->size;
-    if (event->kind != TRACE_ALLOC && live->size_plus && w->open && live->known != w->open->number) {
+    if (event->kind != TRACE_ALLOC && live->size_plus && w->open &&
+        live->known != w->open->number) {
         if (!heap_add(w->open, live, event->block, true))
             return false;
         live->known = w->open->number;
@@ -203,15 +205,14 @@ static bool event_take(struct windows *w, const struct trace_event *event)
     uint16_t gap = gap_of(w, event);
     if (event->block != TRACE_NO_BLOCK) {
         if (w->open)
-            w->open->events[w->open->event_count++] =
-                (struct window_event){.block = event->block,
-                                      .stack = event->stack,
-                                      .size = event->size > UINT32_MAX ? UINT32_MAX
-                                                                       : (uint32_t)event->size,
-                                      .thread = event->thread,
-                                      .gap = gap,
-                                      .kind = event->kind,
-                                      .call = event->call};
+            w->open->events[w->open->event_count++] = (struct window_event){
+                .block = event->block,
+                .stack = event->stack,
+                .size = event->size > UINT32_MAX ? UINT32_MAX : (uint32_t)event->size,
+                .thread = event->thread,
+                .gap = gap,
+                .kind = event->kind,
+                .call = event->call};
         if (!event_live(w, event))
             return false;
     }
@@ -283,16 +284,17 @@ void windows_get(const struct windows *w, size_t index, struct window *ret_windo
 {
     const struct kept *kept = &w->kept[index];
     uint64_t first = (uint64_t)kept->number * w->options.window_events, left = w->seen - first;
-    *ret_window = (struct window){.events = kept->events,
-                                  .event_count = kept->event_count,
-                                  .first = first,
-                                  .span = left < w->options.window_events ? left : w->options.window_events,
-                                  .heap = kept->heap,
-                                  .heap_count = kept->heap_count,
-                                  .live_blocks = kept->live_blocks,
-                                  .live_bytes = kept->live_bytes,
-                                  .peak_bytes = kept->peak_bytes,
-                                  .freed_max = kept->freed_max};
+    *ret_window =
+        (struct window){.events = kept->events,
+                        .event_count = kept->event_count,
+                        .first = first,
+                        .span = left < w->options.window_events ? left : w->options.window_events,
+                        .heap = kept->heap,
+                        .heap_count = kept->heap_count,
+                        .live_blocks = kept->live_blocks,
+                        .live_bytes = kept->live_bytes,
+                        .peak_bytes = kept->peak_bytes,
+                        .freed_max = kept->freed_max};
 }
 
 uint64_t windows_seen(const struct windows *w)

@@ -17,11 +17,11 @@
 #include "ticks.h"
 #include "work.h"
 
-#define PAGE_BYTES     4096u
-#define TOUCH_PAGES    256u    /* of one block: who asks for more seldom fills it at once */
-#define OWN_TICKS      512u   /* no op that does nothing takes longer, but when it is interrupted */
-#define SPIN           64u
-#define CALIBRATE_NS   3e5
+#define PAGE_BYTES   4096u
+#define TOUCH_PAGES  256u /* of one block: who asks for more seldom fills it at once */
+#define OWN_TICKS    512u /* no op that does nothing takes longer, but when it is interrupted */
+#define SPIN         64u
+#define CALIBRATE_NS 3e5
 
 struct lane {
     _Alignas(64) _Atomic uint32_t progress; /* written by its thread: no event before this one is to come */
@@ -228,7 +228,8 @@ static void top_forget(void)
 {
     mallopt(M_ARENA_TEST, 8); /* its preset; any call merges what is free and small first */
     size_t room = mallinfo2().keepcost;
-    uintptr_t end = (uintptr_t)sbrk(0), begin = (end - room + 2 * PAGE_BYTES - 1) & ~(uintptr_t)(PAGE_BYTES - 1);
+    uintptr_t end = (uintptr_t)sbrk(0),
+              begin = (end - room + 2 * PAGE_BYTES - 1) & ~(uintptr_t)(PAGE_BYTES - 1);
     if (begin < end && end - begin <= room)
         madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
@@ -407,8 +408,10 @@ bool run_window(const struct image *image, const struct image_request *request, 
     const struct image_window *window = (const struct image_window *)image_at(image, image->windows_at) + request->window;
     /* What we need ourselves does not come from the heap that is measured. */
     size_t slots_bytes = sizeof(struct slot) * (window->slot_count + 1u);
-    struct run *run = mmap(NULL, sizeof *run, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    struct slot *slots = mmap(NULL, slots_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    struct run *run =
+        mmap(NULL, sizeof *run, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct slot *slots = mmap(NULL, slots_bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (run == MAP_FAILED || slots == MAP_FAILED)
         return false;
     run->image = image;
