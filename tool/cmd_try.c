@@ -393,7 +393,8 @@ static size_t singles_wanted(const struct try *try)
         run_s += 0.5; /* to start, and to stop */
     if (!try->found)
         return most; /* they were asked for */
-    double runs = try->runs.budget_s / run_s / TRY_ROUNDS_LEAST - (double)try->runs.arm_count;
+    /* Half of the time is for what is tried together, so that its interval is narrow. */
+    double runs = try->runs.budget_s / run_s / 2 / TRY_ROUNDS_FEWEST;
     return try->runs.rounds_wanted || runs > (double)most ? most : runs > 0 ? (size_t)runs : 0;
 }
 
@@ -438,8 +439,11 @@ static int measure(struct try *try)
     size_t singles_at = runs->arm_count;
     int status = made ? try_runs_first(runs) : 0;
     size_t singles = status ? 0 : singles_wanted(try);
+    size_t shared_count = runs->arm_count;
     for (size_t i = 0; made && i < singles; i++)
-        made = try_arm_add(runs, try->chosen[i]->id, true, &try->chosen[i], 1);
+        if ((made = try_arm_add(runs, try->chosen[i]->id, true, &try->chosen[i], 1)) &&
+            try->found && !runs->rounds_wanted)
+            runs->arms[shared_count + i].every = (singles + shared_count - 1) / shared_count;
     if (!made)
         return command_error("out of memory");
     if (!status)

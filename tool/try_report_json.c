@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "try_report.h"
@@ -47,7 +48,8 @@ static void add_arm(cJSON *list, const struct try_result *result, const struct t
             continue;
         cJSON *values = cJSON_AddArrayToObject(object, keys[metric]);
         for (size_t i = 0; i < arm->rounds; i++)
-            cJSON_AddItemToArray(values, cJSON_CreateNumber(arm->values[metric][i]));
+            if (isfinite(arm->values[metric][i]))
+                cJSON_AddItemToArray(values, cJSON_CreateNumber(arm->values[metric][i]));
     }
     cJSON_AddNumberToObject(object, "blocks_from_pools", (double)arm->last.served);
     cJSON_AddNumberToObject(object, "blocks_reused", (double)arm->last.reused);

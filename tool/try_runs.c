@@ -2,6 +2,7 @@
 #include "try_runs.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct try_arm *try_arm_add(struct try_runs *runs, const char *name, bool preloa
     }
     struct try_arm *arm = &runs->arms[runs->arm_count];
     *arm = (struct try_arm){.control = 1,
+                            .every = 1,
                             .name = name,
                             .sites = calloc(site_count + 1, sizeof *arm->sites),
                             .trial_sites = calloc(site_count + 1, sizeof *arm->trial_sites)};
@@ -68,20 +70,24 @@ static enum try_outcome outcome_of(const struct try_runs *runs, const struct tri
     return TRY_SAME;
 }
 
-static int note(struct try_arm *arm, const struct trial_sample *sample, size_t rounds_most)
+/* Arms that sit rounds out have no value there, so that those of one round stay side by side. */
+static int note(struct try_arm *arm, const struct trial_sample *sample, size_t round,
+                size_t rounds_most)
 {
     for (int metric = 0; metric < TRIAL_METRICS; metric++) {
         if (!arm->values[metric] &&
             !(arm->values[metric] = calloc(rounds_most, sizeof *arm->values[metric])))
             return -ENOMEM;
-        arm->values[metric][arm->rounds] = sample->value[metric];
+        for (size_t i = arm->rounds; i < round; i++)
+            arm->values[metric][i] = NAN;
+        arm->values[metric][round] = sample->value[metric];
     }
-    arm->rounds++;
+    arm->rounds = round + 1;
     return 0;
 }
 
 /* One run of an arm. */
-static int run_arm(struct try_runs *runs, size_t number, size_t rounds_most)
+static int run_arm(struct try_runs *runs, size_t number, size_t round, size_t rounds_most)
 {
     struct try_arm *arm = &runs->arms[number];
     struct trial_sample sample;
@@ -114,7 +120,7 @@ static int run_arm(struct try_runs *runs, size_t number, size_t rounds_most)
         arm->outcome = outcome;
         return 0;
     }
-    return note(arm, &sample, rounds_most);
+    return note(arm, &sample, round, rounds_most);
 }
 
 int try_runs_first(struct try_runs *runs)
@@ -145,6 +151,16 @@ int try_runs_first(struct try_runs *runs)
     return status;
 }
 
+/* Enough for an interval also of the arms that run least often. */
+static size_t rounds_least(const struct try_runs *runs)
+{
+    size_t least = TRY_ROUNDS_LEAST;
+    for (size_t i = 0; i < runs->arm_count; i++)
+        if ((TRY_ROUNDS_FEWEST - 1) * runs->arms[i].every + 1 > least)
+            least = (TRY_ROUNDS_FEWEST - 1) * runs->arms[i].every + 1;
+    return least;
+}
+
 int try_runs_measure(struct try_runs *runs)
 {
     int status = 0;
@@ -159,7 +175,7 @@ int try_runs_measure(struct try_runs *runs)
                             ? round ? spent_s / (double)round * (double)(most - round) : 0
                             : runs->budget_s - spent_s;
         /* A round more than there is time for is not begun. */
-        if (!runs->rounds_wanted && round >= TRY_ROUNDS_LEAST &&
+        if (!runs->rounds_wanted && round >= rounds_least(runs) &&
             spent_s + spent_s / (double)round > runs->budget_s)
             break;
         if (!runs->rounds_wanted && round >= TRY_ROUNDS_FEWEST && spent_s > runs->budget_s)
@@ -167,11 +183,11 @@ int try_runs_measure(struct try_runs *runs)
         trial_order((unsigned)round, runs->arm_count, order);
         for (size_t i = 0; !status && i < runs->arm_count; i++) {
             struct try_arm *arm = &runs->arms[order[i]];
-            if (arm->outcome != TRY_SAME)
+            if (arm->outcome != TRY_SAME || round % arm->every)
                 continue;
             if (runs->progress)
                 runs->progress(runs->context, runs, arm->name, round + 1, left_s > 0 ? left_s : 0);
-            status = run_arm(runs, order[i], most);
+            status = run_arm(runs, order[i], round, most);
         }
         if (!status)
             runs->rounds = round + 1;

@@ -25,8 +25,9 @@ struct try_arm {
     struct trial_arm arm;
     struct candidate **sites; /* of arm.sites, in that order */
     const struct trial_site **trial_sites;
-    double *values[TRIAL_METRICS]; /* one a round */
-    size_t rounds;
+    size_t every;                  /* it runs in one round of so many, the first among them */
+    double *values[TRIAL_METRICS]; /* one a round; NAN of those that it did not run in */
+    size_t rounds;                 /* of these */
     enum try_outcome outcome; /* the first that was not TRY_SAME; such an arm is not run again */
     struct trial_sample last;
 };
@@ -63,7 +64,7 @@ int try_runs_measure(struct try_runs *runs);
 /* The site alone with which the arm's outcome appears, or NULL: it takes several, or it does not come again. */
 struct candidate *try_runs_bisect(struct try_runs *runs, const struct try_arm *arm);
 
-/* The saving of `after` against `before` over the rounds that both have. False: there are none. */
+/* The saving of `after` against `before` over the rounds in which both ran. False: there are none. */
 bool try_saving(const struct try_arm *before, const struct try_arm *after, enum trial_metric metric,
                 struct interval *ret_saving);
 

@@ -20,6 +20,11 @@ static void pairs(void **state)
     assert_true(fabs(saving.median - 0.1) < 1e-12 && fabs(saving.low - 0.1) < 1e-12 &&
                 fabs(saving.high - 0.1) < 1e-12);
     assert_int_equal(trial_compare(before, after, 0, &saving), -EINVAL);
+    const double some[] = {8, NAN, 32}; /* it sat a round out */
+    assert_int_equal(trial_compare(before, some, 3, &saving), 0);
+    assert_true(fabs(saving.median - 0.2) < 1e-12 && fabs(saving.low - 0.2) < 1e-12);
+    assert_int_equal(trial_compare(some, before, 3, &saving), 0);
+    assert_true(fabs(saving.median + 0.25) < 1e-12);
 }
 
 /* Each arm is in each place equally often, and each round has each arm once. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "trial.h"
@@ -15,7 +16,7 @@ int trial_compare(const double *before, const double *after, size_t count,
         return -ENOMEM;
     size_t used = 0;
     for (size_t i = 0; i < count; i++)
-        if (before[i] > 0)
+        if (before[i] > 0 && isfinite(before[i]) && isfinite(after[i]))
             savings[used++] = (before[i] - after[i]) / before[i];
     int status = bootstrap_median(savings, used, RESAMPLES, SEED, ret_saving);
     free(savings);
