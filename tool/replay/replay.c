@@ -191,7 +191,7 @@ static int repeat(struct bench *b)
         double spent = now_s() - b->begin_s;
         bool few = result->repetitions < REPLAY_LEAST;
         if (spent > b->options->seconds * (few ? PATIENCE : 1) + (few ? PATIENCE_S : 0)) {
-            result->cut |= few;
+            result->cut |= result->repetitions <= REPLAY_LEAST;
             break;
         }
         if (b->options->progress)
