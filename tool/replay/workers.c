@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "transfer.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -83,21 +84,6 @@ int worker_start(const char *path, const char *preload, int image_fd, struct wor
     }
     *ret_worker = (struct worker){pid, ask[1], answer[0]};
     return 0;
-}
-
-static bool transfer(bool writing, int fd, void *bytes, size_t size)
-{
-    char *at = bytes;
-    while (size) {
-        ssize_t moved = writing ? write(fd, at, size) : read(fd, at, size);
-        if (moved < 0 && errno == EINTR)
-            continue;
-        if (moved <= 0)
-            return false;
-        at += moved;
-        size -= (size_t)moved;
-    }
-    return true;
 }
 
 int worker_ask(struct worker *worker, const struct image_request *request,

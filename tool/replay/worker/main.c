@@ -15,23 +15,9 @@
 #include <unistd.h>
 
 #include "run.h"
+#include "transfer.h"
 
 #define RUN_SECONDS 20u
-
-static bool transfer(bool writing, int fd, void *bytes, size_t size)
-{
-    char *at = bytes;
-    while (size) {
-        ssize_t moved = writing ? write(fd, at, size) : read(fd, at, size);
-        if (moved < 0 && errno == EINTR)
-            continue;
-        if (moved <= 0)
-            return false;
-        at += moved;
-        size -= (size_t)moved;
-    }
-    return true;
-}
 
 static bool request_is_valid(const struct image *image, const struct image_request *request)
 {
