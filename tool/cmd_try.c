@@ -394,7 +394,7 @@ static size_t singles_wanted(const struct try *try)
     if (!try->found)
         return most; /* they were asked for */
     /* Half of the time is for what is tried together, so that its interval is narrow. */
-    double runs = try->runs.budget_s / run_s / 2 / TRY_ROUNDS_FEWEST;
+    double runs = try->runs.budget_s / run_s / 2 / TRY_ROUNDS_LEAST;
     return try->runs.rounds_wanted || runs > (double)most ? most : runs > 0 ? (size_t)runs : 0;
 }
 

@@ -263,6 +263,10 @@ int try_report_text(const struct try_result *result, FILE *stream)
               ? "; standard output varies by itself, and was not compared.\n"
               : "; standard output was the same in all runs that count.\n",
           stream);
+    if (result->runs->rounds < TRY_ROUNDS_LEAST)
+        fprintf(
+            stream,
+            "So few rounds: the intervals are narrower than 95 %% (-n or --time gives more).\n");
     for (const char *const *note = result->notes; note && *note; note++)
         fprintf(stream, "%s\n", *note);
     errno = 0;

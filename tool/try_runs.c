@@ -156,8 +156,8 @@ static size_t rounds_least(const struct try_runs *runs)
 {
     size_t least = TRY_ROUNDS_LEAST;
     for (size_t i = 0; i < runs->arm_count; i++)
-        if ((TRY_ROUNDS_FEWEST - 1) * runs->arms[i].every + 1 > least)
-            least = (TRY_ROUNDS_FEWEST - 1) * runs->arms[i].every + 1;
+        if ((TRY_ROUNDS_LEAST - 1) * runs->arms[i].every + 1 > least)
+            least = (TRY_ROUNDS_LEAST - 1) * runs->arms[i].every + 1;
     return least;
 }
 
