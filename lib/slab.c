@@ -265,7 +265,9 @@ void slabs_forked(struct pool *pool)
     for (const struct region *region = slabs->leaving; region; region = region->next_leaving)
         return_slabs(region);
     unmap_chain(vacate_locked(slabs));
+    /* Who held or waited is not here. */
     slabs->holds = 0;
+    atomic_store_explicit(&slabs->wanted, 0, memory_order_relaxed);
 }
 
 static bool slab_is_valid(const struct slabs *slabs, const struct slab *slab)

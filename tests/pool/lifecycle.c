@@ -159,11 +159,22 @@ static void forked_children_use_pools(void)
     pwise_pool_destroy(pool);
 }
 
-/* Waits for a condition that the reclaimer brings about, at most for a minute. */
+/* Whether all that was made is gone. A cycle in progress has items in hand, which then count as neither
+ * idle nor destroyed: none idle says nothing by itself. */
+static bool all_gone(const pwise_pool *pool)
+{
+    struct pwise_stats stats = stats_of(pool);
+    return stats.idle_items == 0 && stats.creates == stats.destroys_reclaim + stats.destroys_bound +
+                                                         stats.destroys_pressure +
+                                                         stats.destroys_oversize;
+}
+
+/* Waits for what the reclaimer brings about, at most for a minute. */
 static void wait_for_no_idle(const pwise_pool *pool)
 {
-    for (int i = 0; i < 6000 && stats_of(pool).idle_items != 0; i++)
+    for (int i = 0; i < 6000 && !all_gone(pool); i++)
         usleep(10000);
+    CHECK_INT(all_gone(pool), ==, 1);
     CHECK_INT(stats_of(pool).idle_items, ==, 0);
 }
 
