@@ -50,6 +50,7 @@ test: deps-test
 # In this order: the last one ends with the budgets. Some ten minutes on two CPUs.
 bench: bench-record bench-server bench-pool
 bench: RECORD_ROUNDS ?= 3
+bench: RECORD_SCALE ?= 0.4
 
 bench-pool: deps-bench
 	@$(MAKE) --no-print-directory compile-bench
@@ -75,7 +76,7 @@ test-escape-cases: deps-test
 
 bench-record: deps-bench
 	@$(MAKE) --no-print-directory compile
-	python3 bench/record.py --build $(BUILD) $(if $(RECORD_ROUNDS),--rounds $(RECORD_ROUNDS))
+	python3 bench/record.py --build $(BUILD) $(if $(RECORD_ROUNDS),--rounds $(RECORD_ROUNDS)) $(if $(RECORD_SCALE),--scale $(RECORD_SCALE))
 
 # Whether what advise says comes true: predicted against measured, and what was missed.
 bench-truth: deps-bench
