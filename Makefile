@@ -47,7 +47,7 @@ test: deps-test
 	@$(MAKE) --no-print-directory compile
 	$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs
 
-# In this order: the last one ends with the budgets. Some ten minutes on two CPUs.
+# In this order: the last one ends with the budgets. Ten minutes on two CPUs, once built.
 bench: bench-record bench-server bench-pool
 bench: RECORD_ROUNDS ?= 3
 bench: RECORD_SCALE ?= 0.4
