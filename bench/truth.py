@@ -28,6 +28,7 @@ import workloads
 POOLED = ("POOL", "CAP", "CLASSES", "PRESIZE")
 HOTTEST = 3
 ADVISED_MOST = 6
+ADVISED_LONGER = 2
 NOTICEABLE = 0.01
 BUDGETS = {"error": 0.25, "confirmed": 0.90, "missed": 0.10}
 
@@ -55,22 +56,29 @@ class Bench:
             raise programs.Failed(f"{workload.name}: {done.stderr.strip()}")
         return json.loads(pathlib.Path(output).read_text())
 
-    def measure(self, workload, load):
+    def advise(self, workload, load):
         workload.prepare(self.scratch)
-        advice_path, tried_path = self.scratch / f"{workload.name}-advice.json", self.scratch / f"{workload.name}-try.json"
+        path = self.scratch / f"{workload.name}-advice.json"
+        if load:
+            return path, self.advise_server(workload, path, load(workload))
+        return path, self.run([self.poolwise, "-q", "advise", "--json", "-o", path, "--", *workload.command], workload, path)
+
+    def attempt(self, workload, load, advice_path, site, seconds):
+        """One site against a control that looks up that site alone, as its own program would not have to."""
+        path = self.scratch / f"{workload.name}-try.json"
         bench = ["--bench", load(workload)] if load else []
-        if bench:
-            advice = self.advise_server(workload, advice_path, bench[1])
-        else:
-            advice = self.run([self.poolwise, "-q", "advise", "--json", "-o", advice_path, "--", *workload.command], workload,
-                              advice_path)
+        return self.run([self.poolwise, "-q", "try", "--json", "-o", path, "--from", advice_path, "--site", site["id"],
+                         "--time", seconds, *bench, "--", *workload.command], workload, path)
+
+    def rows(self, workload, load):
+        path, advice = self.advise(workload, load)
         told, rest = pick(advice["sites"])
-        if not told + rest:
-            return advice, None
-        ids = ",".join(site["id"] for site in told + rest)
-        tried = self.run([self.poolwise, "-q", "try", "--json", "-o", tried_path, "--from", advice_path, "--site", ids,
-                          "--time", self.seconds, *bench, "--", *workload.command], workload, tried_path)
-        return advice, tried
+        for site in told + rest:
+            advised = site["verdict"] in POOLED
+            tried = self.attempt(workload, load, path, site, self.seconds * (ADVISED_LONGER if advised else 1))
+            for row in tried["sites"]:
+                yield {**row, "workload": workload.name, "told": site["verdict"], "advised": advised,
+                       "rounds": tried["rounds"]}
 
     def advise_server(self, workload, path, load):
         words = [str(word) for word in (self.poolwise, "-q", "advise", "--json", "-o", path, "--", *workload.command)]
@@ -85,13 +93,6 @@ class Bench:
         return json.loads(path.read_text())
 
 
-def rows_of(name, advice, tried):
-    verdicts = {site["id"]: site for site in advice["sites"]}
-    for site in tried["sites"] if tried else ():
-        told = verdicts[site["id"]]["verdict"]
-        yield {**site, "workload": name, "told": told, "advised": told in POOLED}
-
-
 def percent(share):
     return "-" if share is None else f"{100 * share:+.1f}"
 
@@ -103,7 +104,8 @@ def line(row):
         measured, interval = percent(saving["median"]), f"{percent(saving['ci95'][0])} to {percent(saving['ci95'][1])}"
     predicted = percent(row["predicted_share"]) if row["advised"] else "-"
     return (f"{row['workload']:<9} {row['id']:<13} {row['function'][:26]:<26} {row['told']:<8} {row['tried_as']:<8} "
-            f"{predicted:>9} {measured:>9}  {interval:<16} {row['result']}")
+            f"{predicted:>9} {measured:>9}  {interval:<16} "
+            f"{row['rounds']:>6} {row['result']}")
 
 
 def figures(rows):
@@ -132,13 +134,19 @@ def verdict_lines(found):
                f"{'' if value is None else '   kept' if kept else '   NOT KEPT'}")
 
 
+def nginx_load(nginx):
+    return " && ".join(f"ab -q -n {nginx.requests} -k -c 16 http://127.0.0.1:{nginx.port}/{page}"
+                       for page in ("small.html", "through/medium.html"))
+
+
 def main():
     parser = argparse.ArgumentParser(description="Tries what the advice says.")
     parser.add_argument("--build", default="build")
     parser.add_argument("--inputs", help="where the workloads' inputs are, or are to be made (default: BUILD/inputs)")
     parser.add_argument("--only", help="comma-separated names of workloads")
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float, default=60, help="for the runs of one workload (default 60)")
+    parser.add_argument("--seconds", type=float, default=40,
+                        help="for the runs of one site, twice that where a pool is advised (default 40)")
     parser.add_argument("-o", "--output", help="a file for the table, too")
     options = parser.parse_args()
     build = pathlib.Path(options.build).resolve()
@@ -149,27 +157,25 @@ def main():
               if (only is None or workload.name in only)]
     workloads.make(inputs, [workload.name for workload in chosen], options.scale)
     loads = {"redis": lambda redis: f"redis-cli -p {redis.port} --pipe < {shlex.quote(str(redis.commands))}",
-             "nginx": None}
+             "nginx": nginx_load}
     rows, text, skipped = [], [], []
     head = (f"{'workload':<9} {'site':<13} {'function':<26} {'told':<8} {'tried':<8} {'predicted':>9} {'measured':>9}  {'95 %':<16} "
-            "result")
+            "rounds result")
     print(head, flush=True)
     text.append(head)
     with tempfile.TemporaryDirectory(prefix="poolwise-truth-") as scratch:
         bench = Bench(build / "tool/poolwise", options.seconds, pathlib.Path(scratch))
         for workload in chosen:
-            if workload.missing() or (workload.name in loads and not loads[workload.name]):
-                skipped.append(f"{workload.name}: {', '.join(workload.missing()) or 'its load needs more than a shell command'}")
+            if workload.missing():
+                skipped.append(f"{workload.name}: not installed: {', '.join(workload.missing())}")
                 continue
             try:
-                advice, tried = bench.measure(workload, loads.get(workload.name))
+                for row in bench.rows(workload, loads.get(workload.name)):
+                    rows.append(row)
+                    text.append(line(row))
+                    print(text[-1], flush=True)
             except (programs.Failed, subprocess.TimeoutExpired, json.JSONDecodeError) as problem:
                 skipped.append(f"{workload.name}: {problem}")
-                continue
-            for row in rows_of(workload.name, advice, tried):
-                rows.append(row)
-                text.append(line(row))
-                print(text[-1], flush=True)
     tail = list(verdict_lines(figures(rows))) + [f"skipped: {reason}" for reason in skipped]
     print("\n".join(tail))
     if options.output:

@@ -18,7 +18,9 @@
 #define REQUESTS_MAX  16u  /* addresses may lie in several functions of one name */
 #define NOTES_MAX     32u
 #define REPLAY_SITES  12u   /* measured at most, unless they are named: the costliest */
-#define REPLAY_SHARE  0.25  /* of what TAIL is below: estimates may be that far off */
+/* What a block may cost beyond the estimate, which is a warm loop's: lines that another processor has, locks that
+ * threads wait for, pages touched for the first time. Sites that reach TAIL's bound with it are measured. */
+#define REPLAY_DEARER_NS 500.0
 
 /* What a module is called and which build it is. */
 struct known_module {
@@ -360,25 +362,32 @@ static bool all_known(const struct advice *advice, const char *const *ids)
     return true;
 }
 
-/* The costliest sites that TAIL might not hold for, or those named. */
+/* What the site's blocks cost at most, were each of them as dear as blocks get. */
+static double dearest_ns(const struct verdict_input *input)
+{
+    return (double)input->site->allocations * (input->cost.malloc_pair_ns + REPLAY_DEARER_NS);
+}
+
+/* The sites that may be the costliest and that TAIL might not hold for, or those named. */
 static size_t candidates(const struct advice *advice, const struct verdict_thresholds *thresholds,
-                         const struct advice_replay *replay, const struct verdict *verdicts, size_t *ret_sites)
+                         const struct advice_replay *replay, const struct verdict_input *inputs, double cpu_ns,
+                         size_t *ret_sites)
 {
     const struct verdict_threshold *table;
-    double least = 0;
+    double least_ns = 0;
     size_t count = 0, most = replay->sites ? APPRAISE_SITES : REPLAY_SITES;
     for (size_t i = verdict_thresholds_list(thresholds, &table); i--;)
         if (!strcmp(table[i].name, "tail-share"))
-            least = table[i].value * REPLAY_SHARE;
+            least_ns = table[i].value * cpu_ns;
     for (size_t i = 0; i < advice->site_count; i++) {
-        bool wanted = !replay->sites && verdicts[i].upper_bound_share >= least;
+        bool wanted = !replay->sites && dearest_ns(&inputs[i]) >= least_ns;
         for (const char *const *id = replay->sites; id && *id; id++)
             wanted |= !strcmp(*id, advice->sites[i].id);
         if (!wanted)
             continue;
         /* By insertion: there are a dozen. */
         size_t at = count < most ? count++ : most;
-        for (; at && verdicts[ret_sites[at - 1]].upper_bound_share < verdicts[i].upper_bound_share; at--)
+        for (; at && dearest_ns(&inputs[ret_sites[at - 1]]) < dearest_ns(&inputs[i]); at--)
             if (at < most)
                 ret_sites[at] = ret_sites[at - 1];
         if (at < most)
@@ -445,7 +454,7 @@ static int replay_sites(struct advice *advice, const struct verdict_thresholds *
         return status;
     }
     struct appraise_site chosen[APPRAISE_SITES];
-    advice->measured_count = candidates(advice, thresholds, replay, verdicts, advice->measured_sites);
+    advice->measured_count = candidates(advice, thresholds, replay, inputs, (double)cpu_ns, advice->measured_sites);
     for (size_t i = 0; i < advice->measured_count; i++) {
         size_t site = advice->measured_sites[i];
         chosen[i] = (struct appraise_site){inputs[site].site, verdicts[site].pool, verdicts[site].simpler,
@@ -507,7 +516,8 @@ int advice_finish(struct advice *advice, const struct verdict_thresholds *thresh
         advice->site_count = i + 1;
         size_t size = (size_t)facts[i]->size.p50;
         site->cost = (struct verdict_cost){.malloc_pair_ns = cost_malloc_live_ns(&prices, size, facts[i]->live_peak),
-                                           .pool_pair_ns = cost_pool_pair_ns(&prices, size)};
+                                           .pool_pair_ns = cost_pool_pair_ns(&prices, size),
+                                           .page_ns = prices.page_ns};
         if (facts[i]->grow.steps)
             site->cost.grow_step_ns = cost_grow_step_ns(&prices, (size_t)facts[i]->grow.first.p50,
                                                         (size_t)facts[i]->grow.final.p50);

@@ -207,7 +207,8 @@ void appraise_cost(const struct appraisal *measure, const struct appraise_site *
     if (!by_malloc->made || result->failed[pool] || !by_pool->made || result->repetitions < REPLAY_LEAST)
         return;
     double scale = program_cpu_ns > 0 ? (double)site->facts->allocations / program_cpu_ns : 1;
-    *cost = (struct verdict_cost){.malloc_pair_ns = by_malloc->pair_ns,
+    *cost = (struct verdict_cost){.page_ns = cost->page_ns,
+                                  .malloc_pair_ns = by_malloc->pair_ns,
                                   .pool_pair_ns = by_pool->pair_ns,
                                   .measured = true,
                                   .saved_ci95 = {by_pool->ci95[0] * scale, by_pool->ci95[1] * scale},

@@ -506,6 +506,26 @@ static void growth_has_its_own_price(void **state)
     verdict_done(&verdict);
 }
 
+/* Blocks that grow and stay: buffers would never come back, and room for more than they need costs pages. */
+static void growth_that_stays(void **state)
+{
+    struct facts facts;
+    facts_measured_growth(&facts);
+    facts.site.pool_hits = 0;
+    facts.site.live_peak = facts.site.allocations;
+    facts.site.live_peak_bytes = facts.site.allocations * 4096;
+    facts.site.lifetime_ns.p50 = 50000000; /* of 100 ms */
+    expect_reason(&facts, VERDICT_PRESIZE, "measured, 40 ns instead of 100 ns a block");
+    facts.input.cost.page_ns = 500;
+    expect_reason(&facts, VERDICT_PRESIZE, "measured, 40 ns instead of 100 ns a block");
+    facts.site.live_peak_bytes = facts.site.allocations * 2048; /* half of each would lie unused */
+    expect_reason(&facts, VERDICT_RETAINED, "of the run");
+    facts.input.cost.page_ns = 1;
+    expect_reason(&facts, VERDICT_PRESIZE, "measured, 40 ns instead of 100 ns a block");
+    facts.input.cost.simpler.saved_ci95[0] = -0.01;
+    expect_reason(&facts, VERDICT_RETAINED, "of the run");
+}
+
 static void ranks_count_by_cost_too(void **state)
 {
     /* Twenty sites: the one with the fewest blocks costs the most by far. */
@@ -554,6 +574,7 @@ int main(void)
         cmocka_unit_test(measurements_decide),
         cmocka_unit_test(simpler_measurements_are_told),
         cmocka_unit_test(growth_has_its_own_price),
+        cmocka_unit_test(growth_that_stays),
         cmocka_unit_test(ranks_count_by_cost_too),
         cmocka_unit_test(no_sites_are_no_error),
     };

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 #define MANY_BLOCKS 4096
 #define MANY_BYTES  (4u << 20) /* of one batch at most */
 #define FEW_BLOCKS  8          /* so many are served from the allocator's own cache */
+#define PAGE_BYTES  4096u
+#define PAGES       512u /* 2 MiB, of which no large page is made */
 
 /* 16 B to 4 MiB in steps of at most 2x: glibc's tcache ends at 1 KiB, its mmap threshold is 128
  * KiB. */
@@ -144,6 +147,26 @@ static bool measure_size(size_t size, double slice_ns, double ret_pair_ns[SIDE_C
     return true;
 }
 
+/* Memory that is mapped anew each round, since only the first touch costs. */
+static bool measure_page(double *ret_page_ns)
+{
+    double taken[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        char *pages = mmap(NULL, (size_t)PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (pages == MAP_FAILED)
+            return false;
+        madvise(pages, (size_t)PAGES * PAGE_BYTES, MADV_NOHUGEPAGE);
+        double start = now_ns();
+        for (size_t i = 0; i < PAGES; i++)
+            ((volatile char *)pages)[i * PAGE_BYTES] = 1;
+        taken[round] = (now_ns() - start) / PAGES;
+        munmap(pages, (size_t)PAGES * PAGE_BYTES);
+    }
+    *ret_page_ns = median(taken, ROUNDS);
+    return true;
+}
+
 /* In the child. The heap keeps its pages, as that of a program in its stride does: what is priced
  * is the allocator, not the kernel. Calibration takes about two slices a side, the rounds one each.
  */
@@ -163,7 +186,7 @@ static bool measure_all(unsigned budget_ms, struct cost_table *ret_table)
         ret_table->pool_pair_ns[i] = pair_ns[SIDE_POOL];
     }
     ret_table->count = SIZES;
-    return true;
+    return measure_page(&ret_table->page_ns);
 }
 
 static bool write_all(int fd, const void *bytes, size_t size)
@@ -198,7 +221,8 @@ static bool read_all(int fd, void *bytes, size_t size)
 
 static bool table_is_valid(const struct cost_table *table)
 {
-    if (table->count == 0 || table->count > COST_CLASSES)
+    if (table->count == 0 || table->count > COST_CLASSES || !isfinite(table->page_ns) ||
+        table->page_ns <= 0)
         return false;
     for (size_t i = 0; i < table->count; i++)
         if (!isfinite(table->malloc_pair_ns[i]) || table->malloc_pair_ns[i] <= 0 ||

@@ -19,6 +19,7 @@ struct cost_table {
                                             caches; no page faults */
     double pool_pair_ns[COST_CLASSES];   /* libpoolwise's get, first byte touched, put; likewise */
     size_t count;
+    double page_ns; /* the first touch of a page of new memory: fault, zeroing and all */
 };
 
 /* Measures, in about `budget_ms` of CPU time, in a forked child so that this process' own heap does

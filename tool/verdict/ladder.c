@@ -4,6 +4,8 @@
 #include "figures.h"
 #include "ladder.h"
 
+#define PAGE_BYTES 4096
+
 struct ladder {
     const struct verdict_thresholds *thresholds;
     const struct weighed *w;
@@ -249,6 +251,28 @@ static void say_buffers(const struct ladder *ladder, double presize_ns)
     say_saving(ladder, presize_ns);
 }
 
+/* What asking for the final size at once costs in memory that is touched for nothing: where many blocks are alive,
+ * that outweighs the steps it spares. */
+static double waste_ns(const struct weighed *w, uint64_t bytes)
+{
+    const struct analyse_site *site = w->facts;
+    double mean = share_of((double)site->live_peak_bytes, (double)site->live_peak);
+    double waste = ((double)bytes - mean) * (double)site->live_peak;
+    return waste > 0 ? waste / PAGE_BYTES * w->input->cost.page_ns : 0;
+}
+
+/* Measured to gain nothing, or too little. */
+static bool presize_fails(const struct ladder *ladder, double saved_ns)
+{
+    const struct verdict_cost *cost = &ladder->w->input->cost;
+    if (saved_ns <= 0)
+        return true;
+    return cost->simpler.measured && cost->simpler.kind == VERDICT_PRESIZE &&
+           (cost->simpler.saved_ci95[0] <= 0 ||
+            (ladder->cpu_ns > 0 &&
+             !at_least(ladder, saved_ns / ladder->cpu_ns, THRESHOLD_POOL_SAVING)));
+}
+
 static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision)
 {
     const struct weighed *w = ladder->w;
@@ -261,13 +285,17 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
     uint64_t bytes = median ? final->p50 : final->p95;
     double removed = (double)site->grow.steps * (median ? 0.5 : 0.95);
 
-    double saved_ns = simpler_saves(ladder, VERDICT_PRESIZE, w->growth_ns * (median ? 0.5 : 0.95));
-    if (buffers_win(ladder, saved_ns)) {
+    double saved_ns = simpler_saves(ladder, VERDICT_PRESIZE, w->growth_ns * (median ? 0.5 : 0.95)) -
+                      waste_ns(w, bytes);
+    /* Buffers that stay with what is kept come back too late to be had again. */
+    if (!w->retained && buffers_win(ladder, saved_ns)) {
         say_buffers(ladder, saved_ns);
         *ret_decision =
             (struct decision){.kind = VERDICT_POOL, .bytes = w->pool.bytes, .saved_ns = w->pool_ns};
         return true;
     }
+    if (presize_fails(ladder, saved_ns))
+        return false;
 
     fprintf(ladder->reason,
             "%s of %s blocks grow, by %.1f steps each: %s at once (%s of the final sizes) removes "

@@ -37,6 +37,7 @@ struct verdict_cost {
     double malloc_pair_ns, pool_pair_ns;
     bool measured;        /* false: an estimate from the machine's calibration, and labelled so */
     double saved_ci95[2]; /* share of the program's CPU time, ns a block when that is unknown; only when measured */
+    double page_ns;       /* the first touch of a page of new memory; 0: memory counts as free */
     double grow_step_ns;  /* estimated: of one step, at the sizes that it grows through; 0: as a pair */
     /* What would do without a pool, if that was replayed as well. */
     struct {
