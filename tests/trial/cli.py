@@ -78,6 +78,26 @@ def exact_sites(folder):
 
 
 @case
+def grows_in_place(folder):
+    """A block from a pool of one size stays where it is while it grows within it, as a pooled buffer does."""
+    path, sites = advice(folder, mine / "grower")
+    check(sites["start"]["size"]["max"], 16, "bytes asked for at first")
+    for bytes_ in 4096, 16:
+        document = json.loads(path.read_text())
+        for site in document["sites"]:
+            if site["function"] == "start":
+                site |= {"verdict": "POOL", "advised_bytes": bytes_}
+        path.write_text(json.dumps(document))
+        done = attempt("--from", path, "--site", sites["start"]["id"], "--as", "pool", "--", "sh", "-c",
+                       f"exec {mine / 'grower'} 2>>{folder}/moves")
+        check("wrote something else" in done.stdout, False, "output differs")
+    said = [int(line.split()[1]) for line in (folder / "moves").read_text().splitlines()]
+    check(len(said), 8, "runs: one before, as it is, the control and pooled, twice")
+    check(said[3], 0, f"moves in a pool of 4096 bytes: {said}")
+    check(said[7] >= 2000, True, f"each block leaves a pool of 16 bytes: {said}")
+
+
+@case
 def found_again(folder):
     """Without --from the ids are those of the advice; a trace will do, too; and so will an exec on the way."""
     _, sites = advice(folder, mine / "wrapped")

@@ -126,7 +126,8 @@ EXPORT void free(void *block)
     pwise_put(&range_owner(block)->pool, block);
 }
 
-/* A pooled block to another size. It stays where it is unless it does not fit, or would waste most of its room. */
+/* A pooled block to another size. It stays where it is unless it does not fit, or would waste most of its room and there are
+ * smaller classes: of items of one size that room is the point. */
 static void *resize_pooled(void *old, size_t size)
 {
     struct home *home = range_owner(old);
@@ -134,7 +135,7 @@ static void *resize_pooled(void *old, size_t size)
         pwise_put(&home->pool, old);
         return NULL;
     }
-    if (size <= home->bytes && (size >= home->bytes / 4 || home->bytes <= 256))
+    if (size <= home->bytes && (!home->group || size >= home->bytes / 4 || home->bytes <= 256))
         return old;
     void *block = NULL;
     if (home->group && size <= home->group->most_bytes) {
