@@ -150,6 +150,7 @@ int candidates_read(int fd, const char *name, struct candidates *ret_candidates,
     const cJSON *cost = cJSON_GetObjectItemCaseSensitive(document, "cost");
     ret_candidates->program_cpu_ns = number(program, "cpu_ns");
     ret_candidates->allocations = (uint64_t)number(program, "allocations");
+    ret_candidates->single_threaded = number(program, "threads") == 1 && number(program, "processes") == 1;
     ret_candidates->malloc_pair_ns = number(cost, "malloc_pair_ns");
     ret_candidates->pool_pair_ns = number(cost, "pool_pair_ns");
     if (status == -ENOMEM)

@@ -28,6 +28,7 @@ struct candidates {
     size_t count;
     double program_cpu_ns;
     uint64_t allocations;
+    bool single_threaded; /* one process, one thread */
     double malloc_pair_ns, pool_pair_ns;
 };
 

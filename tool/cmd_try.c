@@ -403,6 +403,7 @@ static int measure(struct try *try)
     struct try_runs *runs = &try->runs;
     runs->command = &try->command;
     runs->budget_s = try->time_s > 0 ? try->time_s : try->found ? BUDGET_FOUND_S : BUDGET_NAMED_S;
+    runs->one_cpu = try->candidates.single_threaded && !try->command.bench;
     runs->progress = progress;
     runs->context = try;
     /* The control looks the sites up as well, and serves none: where they hide behind one wrapper, telling them apart

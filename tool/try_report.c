@@ -259,6 +259,8 @@ int try_report_text(const struct try_result *result, FILE *stream)
     say_other(result, stream);
     say_sites(result, stream);
     fprintf(stream, "\n%zu rounds in %.0f s", result->runs->rounds, result->runs->elapsed_s);
+    if (result->runs->one_cpu)
+        fputs(", each on one processor", stream);
     fputs(result->runs->output_varies
               ? "; standard output varies by itself, and was not compared.\n"
               : "; standard output was the same in all runs that count.\n",

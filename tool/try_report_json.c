@@ -88,6 +88,7 @@ int try_report_json(const struct try_result *result, FILE *stream)
     cJSON_AddStringToObject(document, "metric", keys[result->metric]);
     cJSON_AddNumberToObject(document, "rounds", (double)result->runs->rounds);
     cJSON_AddNumberToObject(document, "elapsed_s", result->runs->elapsed_s);
+    cJSON_AddBoolToObject(document, "one_cpu", result->runs->one_cpu);
     cJSON_AddBoolToObject(document, "output_compared", !result->runs->output_varies);
     struct interval overhead;
     bool known = try_saving(&result->runs->arms[0], &result->runs->arms[result->together->control],

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,19 @@ void try_runs_done(struct try_runs *runs)
     runs->arm_count = 0;
 }
 
+/* The processor for all runs of a round, among those that we may use. */
+static int cpu_of_round(const struct try_runs *runs, size_t round)
+{
+    cpu_set_t allowed;
+    if (!runs->one_cpu || sched_getaffinity(0, sizeof allowed, &allowed) || !CPU_COUNT(&allowed))
+        return TRIAL_ANY_CPU;
+    size_t skip = round % (size_t)CPU_COUNT(&allowed);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &allowed) || skip--)
+        cpu++;
+    return cpu;
+}
+
 static enum try_outcome outcome_of(const struct try_runs *runs, const struct trial_sample *sample)
 {
     if (sample->timed_out)
@@ -91,7 +105,7 @@ static int run_arm(struct try_runs *runs, size_t number, size_t round, size_t ro
 {
     struct try_arm *arm = &runs->arms[number];
     struct trial_sample sample;
-    int status = trial_run(runs->command, &arm->arm, &sample, runs->message, sizeof runs->message);
+    int status = trial_run(runs->command, &arm->arm, cpu_of_round(runs, round), &sample, runs->message, sizeof runs->message);
     if (status)
         return status;
     enum try_outcome outcome = outcome_of(runs, &sample);
@@ -127,7 +141,7 @@ int try_runs_first(struct try_runs *runs)
 {
     if (runs->progress)
         runs->progress(runs->context, runs, "plain", 0, 0);
-    int status = trial_run(runs->command, &runs->arms[0].arm, &runs->first, runs->message,
+    int status = trial_run(runs->command, &runs->arms[0].arm, TRIAL_ANY_CPU, &runs->first, runs->message,
                            sizeof runs->message);
     if (!status && runs->first.timed_out) {
         snprintf(runs->message, sizeof runs->message,
@@ -206,7 +220,7 @@ static bool happens(struct try_runs *runs, const struct try_arm *arm, size_t fir
     struct trial_sample sample;
     some.sites += first;
     some.site_count = count;
-    return !trial_run(runs->command, &some, &sample, runs->message, sizeof runs->message) &&
+    return !trial_run(runs->command, &some, TRIAL_ANY_CPU, &sample, runs->message, sizeof runs->message) &&
            outcome_of(runs, &sample) == arm->outcome;
 }
 

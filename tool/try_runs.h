@@ -37,6 +37,9 @@ struct try_runs {
     struct try_arm *arms; /* arms[0] is plain, arms[1] the control of most */
     size_t arm_count, arm_room;
     unsigned rounds_wanted; /* 0: by time */
+    /* The program has one thread: all runs of a round are on one processor, those of the next one on another. Processors
+     * that share a core with somebody else's work differ by more than most pools save. */
+    bool one_cpu;
     double budget_s;
     /* Before each run; NULL: not wanted. `left_s`: an estimate. */
     void (*progress)(void *context, const struct try_runs *runs, const char *arm, size_t round,

@@ -23,7 +23,7 @@ int main(int argc, char **argv)
     struct trial_sample samples[2];
     char message[512];
     for (int i = 0; i < 2; i++) {
-        if (trial_run(&command, i ? &pooled : &plain, &samples[i], message, sizeof message)) {
+        if (trial_run(&command, i ? &pooled : &plain, TRIAL_ANY_CPU, &samples[i], message, sizeof message)) {
             fprintf(stderr, "%s: %s\n", i ? "pooled" : "plain", message);
             return 1;
         }

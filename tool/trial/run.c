@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ int trial_input(int from, int *ret_input)
 struct run {
     const struct trial_command *command;
     struct plan *plan; /* NULL: not preloaded */
-    int plan_fd, output, errors, bench_output;
+    int cpu, plan_fd, output, errors, bench_output;
     pid_t child;
     bool ended;
     double start_s, end_s, cpu_s, rss_bytes, faults, switches;
@@ -117,6 +118,12 @@ static void child_exec(const struct run *run, int error_fd)
         dup2(input, STDIN_FILENO);
     dup2(run->output, STDOUT_FILENO);
     dup2(run->errors, STDERR_FILENO);
+    if (run->cpu != TRIAL_ANY_CPU) {
+        cpu_set_t only;
+        CPU_ZERO(&only);
+        CPU_SET(run->cpu, &only);
+        sched_setaffinity(0, sizeof only, &only); /* it may have gone meanwhile: then anywhere */
+    }
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
@@ -319,10 +326,11 @@ static void answer_take(const struct run *run, const struct trial_arm *arm)
     }
 }
 
-int trial_run(const struct trial_command *command, const struct trial_arm *arm,
+int trial_run(const struct trial_command *command, const struct trial_arm *arm, int cpu,
               struct trial_sample *ret_sample, char *message, size_t message_size)
 {
     struct run run = {.command = command,
+                      .cpu = cpu,
                       .plan_fd = -1,
                       .sample = ret_sample,
                       .message = message,

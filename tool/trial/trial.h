@@ -84,9 +84,10 @@ int trial_input(int from, int *ret_input);
 /* Finds the preloaded library. 0 or -ENOENT with a line. */
 int trial_preload_find(char *ret_path, size_t size, char *message, size_t message_size);
 
-/* One run. 0; or -errno with a line in message: it could not be started, a server never accepted, the bench or the
+/* One run, on processor `cpu` alone unless that is TRIAL_ANY_CPU. 0; or -errno with a line in message: it could not be started, a server never accepted, the bench or the
  * metric failed. A program that fails is no error: see exit_status. -EINTR: interrupted by a signal. */
-int trial_run(const struct trial_command *command, const struct trial_arm *arm,
+#define TRIAL_ANY_CPU (-1)
+int trial_run(const struct trial_command *command, const struct trial_arm *arm, int cpu,
               struct trial_sample *ret_sample, char *message, size_t message_size);
 
 /* Set by SIGINT or SIGTERM while runs go on: nothing more is started. */
