@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a program's own allocator calls cost where they are made: a library to preload that times each
- * call by the time-stamp counter and writes the sums to the file that PAIR_TIMER names, when the program
- * ends. Clock and wrapper are timed against empty calls, and taken off. Calls that took longer than
- * LONGEST_NS were interrupted: they are counted apart.
+ * What a program's own allocator calls cost where they are made: a library to preload that times some
+ * calls by the time-stamp counter and writes the sums to the file that PAIR_TIMER names, when the program
+ * ends. Calls that took longer than LONGEST_NS were interrupted: they are counted apart.
+ *
+ * Timing changes what is timed: fences keep calls from overlapping, and what is counted takes up caches. So only
+ * one call in PERIOD on average is timed, at random distances; those for LARGE_BYTES or more, which are rare and dear,
+ * all are. What the clock itself takes is read at each place: an empty call, timed right before the real one.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,14 +24,21 @@
 #define PAGE_BYTES 4096u
 #define TOUCH_PAGES 256u
 #define CALLERS 256u /* a power of two */
+#define PERIOD 16u
+#define LARGE_BYTES 65536u
 
 enum call { CALL_MALLOC, CALL_CALLOC, CALL_REALLOC, CALL_ALIGNED, CALL_FREE, CALL_COUNT };
 
+/* ticks: less those of empty calls, which may come out below zero; calls, ticks: of timed calls, times PERIOD where only
+ * some are timed. */
 struct sums {
-    uint64_t calls[CALL_COUNT], ticks[CALL_COUNT];
+    uint32_t random, left; /* until the next one that is timed */
+    uint64_t calls[CALL_COUNT], timed[CALL_COUNT];
+    int64_t ticks[CALL_COUNT];
     struct caller {
         uintptr_t address; /* 0: unused */
-        uint64_t calls, ticks;
+        uint64_t calls;
+        int64_t ticks;
     } callers[CALLERS];
     uint64_t cut_calls, cut_ticks;
     struct sums *next;
@@ -95,6 +105,7 @@ static struct sums *sums_make(void)
     struct sums *sums = real_calloc(1, sizeof *sums);
     if (!sums)
         abort();
+    sums->random = 1;
     sums->next = atomic_load(&all);
     while (!atomic_compare_exchange_weak(&all, &sums->next, sums))
         ;
@@ -102,15 +113,15 @@ static struct sums *sums_make(void)
 }
 
 /* By call and by where it was made; a full table lets further callers go. */
-static void count_caller(struct sums *sums, uintptr_t address, uint64_t ticks)
+static void count_caller(struct sums *sums, uintptr_t address, uint64_t weight, int64_t ticks)
 {
     for (unsigned i = 0; i < 8; i++) {
         struct caller *caller = &sums->callers[((address >> 2) + i) % CALLERS];
         if (!caller->address)
             caller->address = address;
         if (caller->address == address) {
-            caller->calls++;
-            caller->ticks += ticks;
+            caller->calls += weight;
+            caller->ticks += ticks * (int64_t)weight;
             return;
         }
     }
@@ -126,27 +137,71 @@ static inline void touch(char *block, size_t size)
         *(volatile char *)(block + at) = 0;
 }
 
-static inline void count(enum call call, uintptr_t address, size_t size, uint64_t ticks)
+static void count(struct sums *sums, enum call call, uintptr_t address, size_t size, uint64_t ticks, uint64_t empty)
 {
-    struct sums *sums = __builtin_expect(mine != NULL, 1) ? mine : sums_make();
     if (__builtin_expect(ticks > longest, 0) && ticks > longest + (size >> 16) * longest * 10) {
         sums->cut_calls++;
         sums->cut_ticks += ticks;
         return;
     }
+    uint64_t weight = size >= LARGE_BYTES ? 1 : PERIOD;
+    sums->timed[call] += weight;
+    sums->ticks[call] += ((int64_t)ticks - (int64_t)empty) * (int64_t)weight;
+    count_caller(sums, address, weight, (int64_t)ticks - (int64_t)empty);
+}
+
+/* Whether this call is timed: every PERIODth on average, at distances that no loop of the program can match. */
+static inline bool is_timed(struct sums *sums, enum call call, size_t size)
+{
     sums->calls[call]++;
-    sums->ticks[call] += ticks;
-    count_caller(sums, address, ticks);
+    if (size >= LARGE_BYTES)
+        return true;
+    if (sums->left--)
+        return false;
+    sums->random = sums->random * 1664525u + 1013904223u;
+    sums->left = (sums->random >> 16) % (2 * PERIOD - 1);
+    return true;
+}
+
+static inline struct sums *sums_mine(void)
+{
+    return __builtin_expect(mine != NULL, 1) ? mine : sums_make();
+}
+
+static __attribute__((noinline)) void *empty(size_t size)
+{
+    __asm__ volatile("" : "+r"(size));
+    return (void *)size;
+}
+static void *(*volatile empty_call)(size_t) = empty;
+
+/* What the clock takes here and now; the first time warms it up. */
+static inline uint64_t empty_ticks(void)
+{
+    uint64_t ticks = 0;
+    for (int i = 0; i < 2; i++) {
+        uint64_t from = begin();
+        empty_call(16);
+        ticks = end() - from;
+    }
+    return ticks;
 }
 
 #define CALLER (uintptr_t)__builtin_return_address(0)
 
-#define TIMED(call, size, expression)                                                              \
+/* `first_touch`: a part of the price, which the program pays where the call is not timed. */
+#define TIMED(call, size, expression, first_touch)                                                 \
     do {                                                                                           \
-        uint64_t from = begin();                                                                   \
+        struct sums *sums = sums_mine();                                                           \
+        if (!is_timed(sums, call, size)) {                                                         \
+            expression;                                                                            \
+            break;                                                                                 \
+        }                                                                                          \
+        uint64_t none = empty_ticks(), from = begin();                                             \
         expression;                                                                                \
+        first_touch;                                                                               \
         uint64_t ticks = end() - from;                                                             \
-        count(call, CALLER, size, ticks);                                                          \
+        count(sums, call, CALLER, size, ticks, none);                                              \
     } while (0)
 
 void *malloc(size_t size)
@@ -154,7 +209,7 @@ void *malloc(size_t size)
     void *block;
     if (__builtin_expect(!real_aligned_alloc, 0) && !find_real())
         return bootstrap_take(size);
-    TIMED(CALL_MALLOC, size, (block = real_malloc(size), touch(block, size)));
+    TIMED(CALL_MALLOC, size, block = real_malloc(size), touch(block, size));
     return block;
 }
 
@@ -163,7 +218,7 @@ void *calloc(size_t count_, size_t size)
     void *block;
     if (__builtin_expect(!real_aligned_alloc, 0) && !find_real())
         return bootstrap_take(count_ * size);
-    TIMED(CALL_CALLOC, count_ * size, (block = real_calloc(count_, size), touch(block, count_ * size)));
+    TIMED(CALL_CALLOC, count_ * size, block = real_calloc(count_, size), touch(block, count_ * size));
     return block;
 }
 
@@ -176,7 +231,7 @@ void *realloc(void *old, size_t size)
         block = real_malloc(size);
         return block ? memcpy(block, old, size) : NULL;
     }
-    TIMED(CALL_REALLOC, size, block = real_realloc(old, size));
+    TIMED(CALL_REALLOC, size, block = real_realloc(old, size), (void)0);
     return block;
 }
 
@@ -184,7 +239,7 @@ void free(void *block)
 {
     if (!block || ((char *)block >= bootstrap && (char *)block < bootstrap + sizeof bootstrap))
         return;
-    TIMED(CALL_FREE, 0, real_free(block));
+    TIMED(CALL_FREE, 0, real_free(block), (void)0);
 }
 
 void *memalign(size_t align, size_t size)
@@ -192,7 +247,7 @@ void *memalign(size_t align, size_t size)
     void *block;
     if (!find_real())
         return NULL;
-    TIMED(CALL_ALIGNED, size, (block = real_memalign(align, size), touch(block, size)));
+    TIMED(CALL_ALIGNED, size, block = real_memalign(align, size), touch(block, size));
     return block;
 }
 
@@ -201,7 +256,7 @@ void *aligned_alloc(size_t align, size_t size)
     void *block;
     if (!find_real())
         return NULL;
-    TIMED(CALL_ALIGNED, size, (block = real_aligned_alloc(align, size), touch(block, size)));
+    TIMED(CALL_ALIGNED, size, block = real_aligned_alloc(align, size), touch(block, size));
     return block;
 }
 
@@ -210,7 +265,7 @@ int posix_memalign(void **ret_block, size_t align, size_t size)
     int error;
     if (!find_real())
         return ENOMEM;
-    TIMED(CALL_ALIGNED, size, (error = real_posix_memalign(ret_block, align, size), touch(error ? NULL : *ret_block, size)));
+    TIMED(CALL_ALIGNED, size, error = real_posix_memalign(ret_block, align, size), touch(error ? NULL : *ret_block, size));
     return error;
 }
 
@@ -219,30 +274,6 @@ static double now_ns(void)
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC_RAW, &time);
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static __attribute__((noinline)) void *empty(size_t size)
-{
-    __asm__ volatile("" : "+r"(size));
-    return (void *)size;
-}
-static void *(*volatile empty_call)(size_t) = empty;
-
-/* Ticks of an empty call between the two readings: the lower half's mean of many. */
-static double own_ticks(void)
-{
-    double best = 1e9;
-    for (int round = 0; round < 50; round++) {
-        uint64_t sum = 0;
-        for (int i = 0; i < 2000; i++) {
-            uint64_t from = begin();
-            empty_call(16);
-            sum += end() - from;
-        }
-        double mean = (double)sum / 2000;
-        best = mean < best ? mean : best;
-    }
-    return best;
 }
 
 static __attribute__((constructor)) void start(void)
@@ -278,6 +309,7 @@ static __attribute__((destructor)) void finish(void)
     for (struct sums *each = atomic_load(&all); each; each = each->next) {
         for (int i = 0; i < CALL_COUNT; i++) {
             sum.calls[i] += each->calls[i];
+            sum.timed[i] += each->timed[i];
             sum.ticks[i] += each->ticks[i];
         }
         for (unsigned i = 0; i < CALLERS; i++)
@@ -286,17 +318,15 @@ static __attribute__((destructor)) void finish(void)
         sum.cut_calls += each->cut_calls;
         sum.cut_ticks += each->cut_ticks;
     }
-    double own = own_ticks();
     FILE *file = fopen(path, "w");
     if (!file)
         return;
     static const char *const names[] = {"malloc", "calloc", "realloc", "aligned", "free"};
-    fprintf(file, "{\"own_ns\": %.2f, \"cut_calls\": %llu, \"cut_ns\": %.0f", own * ns_per_tick,
-            (unsigned long long)sum.cut_calls, (double)sum.cut_ticks * ns_per_tick);
+    fprintf(file, "{\"cut_calls\": %llu, \"cut_ns\": %.0f", (unsigned long long)sum.cut_calls, (double)sum.cut_ticks * ns_per_tick);
     for (int i = 0; i < CALL_COUNT; i++)
         fprintf(file, ", \"%s\": {\"calls\": %llu, \"ns\": %.0f}", names[i],
                 (unsigned long long)sum.calls[i],
-                ((double)sum.ticks[i] - own * (double)sum.calls[i]) * ns_per_tick);
+                (double)sum.ticks[i] * ns_per_tick * (sum.timed[i] ? (double)sum.calls[i] / (double)sum.timed[i] : 0));
     fprintf(file, ", \"callers\": [");
     const char *separator = "";
     for (unsigned i = 0; i < CALLERS; i++) {
@@ -306,7 +336,7 @@ static __attribute__((destructor)) void finish(void)
             continue;
         fprintf(file, "%s{\"file\": \"%s\", \"offset\": %llu, \"calls\": %llu, \"ns\": %.0f}", separator, info.dli_fname,
                 (unsigned long long)(caller->address - (uintptr_t)info.dli_fbase), (unsigned long long)caller->calls,
-                ((double)caller->ticks - own * (double)caller->calls) * ns_per_tick);
+                (double)caller->ticks * ns_per_tick);
         separator = ", ";
     }
     fprintf(file, "]}\n");

@@ -11,7 +11,8 @@
 #define ROOM_PIECE  32768u
 #define ROOM_HIGH   (256u << 20)
 #define FILLER_LOW  16u
-#define FILLER_HIGH 65536u /* two neighbours further apart are none */
+#define FILLER_HIGH                                                                                \
+    4096u /* between two neighbours further apart lie blocks that are not known; as one hole they would be dearer than they are */
 
 int ops_add(struct ops *ops, const struct image_op *op)
 {

@@ -89,6 +89,7 @@ struct image_window {
     uint32_t
         grows; /* more is alive in it than ever before: what the warming up left behind the last block is given
                        back first (1); all that it left, when it is much more (2) */
+    uint32_t work_bytes; /* that the program's own work goes over: a power of two */
     uint32_t skew; /* events that a thread may run ahead of the slowest; 0: only one thread */
 };
 

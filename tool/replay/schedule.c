@@ -29,6 +29,8 @@
 #define LITTER_BLOCKS 20000u
 #define FEW           4u
 #define STRETCH       2u /* windows at most */
+#define WORK_LEAST    (256u << 10) /* several times a first-level cache, within a second-level one */
+#define WORK_MOST     (4u << 20)   /* several times a second-level cache */
 #define NONE          UINT32_MAX
 
 struct instance {
@@ -297,6 +299,15 @@ static void heap_index(struct builder *b, const struct window *window, bool set)
         b->heap_of[window->heap[i].block] = set ? (uint32_t)i + 1 : 0;
 }
 
+/* Who has more alive goes over more. What lies outside the heap is not known. */
+static uint32_t work_bytes(const struct window *window)
+{
+    uint32_t bytes = WORK_LEAST;
+    while (bytes < WORK_MOST && bytes < window->live_bytes)
+        bytes *= 2;
+    return bytes;
+}
+
 static int stretch_heap(struct builder *b, struct stretch *s, const struct window *window)
 {
     struct heap_block *blocks = calloc(b->instance_count + 1u, sizeof *blocks);
@@ -321,6 +332,7 @@ static int stretch_heap(struct builder *b, struct stretch *s, const struct windo
     /* More than the stretch itself needs takes only time. */
     uint64_t need = b->live_most - b->live_begin + GROWTH_BYTES;
     uint64_t growth = need - GROWTH_BYTES > room ? need - GROWTH_BYTES - room : 0;
+    s->window.work_bytes = work_bytes(window);
     s->window.grows = growth > GROWTH_BYTES ? 2 : growth > GROWTH_LEAST;
     room = room < need ? room : need;
     if (!status)

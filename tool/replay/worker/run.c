@@ -18,6 +18,7 @@
 #include "work.h"
 
 #define PAGE_BYTES   4096u
+#define LARGE_PAGE   (2u << 20)
 #define TOUCH_PAGES  256u /* of one block: who asks for more seldom fills it at once */
 #define OWN_TICKS    512u /* no op that does nothing takes longer, but when it is interrupted */
 #define SPIN         64u
@@ -346,6 +347,19 @@ static bool places_open(struct run *run, uint32_t variant)
     return true;
 }
 
+/* On large pages, where there are any: to make small ones takes longer than the whole window. */
+static bool work_open(struct work *work, uint32_t bytes)
+{
+    char *mapping = mmap(NULL, bytes + LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED)
+        return false;
+    work->bytes = (unsigned char *)(((uintptr_t)mapping + LARGE_PAGE - 1) & ~(uintptr_t)(LARGE_PAGE - 1));
+    work->line_mask = bytes / WORK_LINE - 1;
+    madvise(work->bytes, bytes, MADV_HUGEPAGE);
+    memset(work->bytes, 1, bytes);
+    return true;
+}
+
 static bool lanes_open(struct run *run)
 {
     const struct image_thread *threads = image_at(run->image, run->window->threads_at);
@@ -359,8 +373,7 @@ static bool lanes_open(struct run *run)
         lane->ops = image_at(run->image, threads[i].ops_at);
         lane->op_count = threads[i].op_count;
         lane->ticks = (uint16_t *)(uintptr_t)image_at(run->image, threads[i].ticks_at);
-        lane->work.bytes = mmap(NULL, WORK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-        if (lane->work.bytes == MAP_FAILED)
+        if (!work_open(&lane->work, run->window->work_bytes))
             return false;
         /* The pages of the file are mapped before anything is counted. */
         madvise((void *)(uintptr_t)((uintptr_t)lane->ops & ~(uintptr_t)(PAGE_BYTES - 1)),

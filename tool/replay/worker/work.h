@@ -11,13 +11,13 @@
 #include "image.h"
 #include "window.h"
 
-#define WORK_BYTES     (256u << 10) /* several times a first-level cache, within a second-level one */
 #define WORK_LINE      64u
 #define WORK_NS        16u  /* of the program's time for each line touched */
 #define WORK_LINES_MAX 512u /* more would not make it any colder */
 
 struct work {
-    unsigned char *bytes;
+    unsigned char *bytes; /* image_window.work_bytes of them, a power of two */
+    uint64_t line_mask;
     uint64_t state;
     uint64_t sum; /* so that nothing is left out */
 };
@@ -30,7 +30,7 @@ static inline void work_do(struct work *work, uint16_t gap)
     uint64_t state = work->state, sum = work->sum;
     for (uint32_t i = 0; i < lines; i++) {
         state = state * 6364136223846793005u + 1442695040888963407u;
-        unsigned char *line = work->bytes + (state >> 40) % (WORK_BYTES / WORK_LINE) * WORK_LINE;
+        unsigned char *line = work->bytes + (state >> 40 & work->line_mask) * WORK_LINE;
         sum += *line;
         if (i % 4 == 0 && (state >> 33 & 7) == 0)
             *line = (unsigned char)sum;
