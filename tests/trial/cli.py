@@ -98,6 +98,18 @@ def grows_in_place(folder):
 
 
 @case
+def idle_is_bounded(folder):
+    """What pools of all sizes keep idle together has a bound: no more than the plain program's memory plus that."""
+    path, sites = advice(folder, mine / "phases")
+    for words in ["--all=8192"], ["--from", path, "--site", sites["block_make"]["id"], "--as", "classes"]:
+        done = attempt("--json", *words, "--", mine / "phases")
+        document = json.loads(done.stdout)
+        plain, pooled = (arm(document, name)["peak_rss_bytes"][0] for name in ("plain", "pooled"))
+        check(arm(document, "pooled")["blocks_from_pools"] > 100000, True, "blocks come from pools")
+        check(pooled < plain + ((64 + 16 + 24) << 20), True, f"peak memory {pooled / 2**20:.0f} MiB against {plain / 2**20:.0f}")
+
+
+@case
 def found_again(folder):
     """Without --from the ids are those of the advice; a trace will do, too; and so will an exec on the way."""
     _, sites = advice(folder, mine / "wrapped")

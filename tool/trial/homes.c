@@ -117,6 +117,20 @@ struct home *homes_aligned(size_t size, size_t align)
                          NULL);
 }
 
+/* What a program has freed in one size is of no use to it in the next: without this bound each of the sizes could
+ * keep as much. */
+void homes_relieve(void)
+{
+    static atomic_flag busy = ATOMIC_FLAG_INIT;
+    uint64_t gets, hits, idle;
+    if (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
+        return;
+    homes_counts(&gets, &hits, &idle);
+    if (idle > HOMES_IDLE_MOST)
+        pwise_trim();
+    atomic_flag_clear_explicit(&busy, memory_order_release);
+}
+
 void homes_counts(uint64_t *ret_gets, uint64_t *ret_hits, uint64_t *ret_idle_bytes)
 {
     *ret_gets = *ret_hits = *ret_idle_bytes = 0;

@@ -21,6 +21,7 @@
 #define HOME_BYTES_MOST ((size_t)1 << 20)
 #define HOME_CLASSES    60u /* class_of(HOME_BYTES_MOST) + 1 */
 #define HOME_ALIGN_MOST ((size_t)4096)
+#define HOMES_IDLE_MOST ((uint64_t)64 << 20) /* as one pool of the library keeps by default */
 
 struct home {
     pwise_pool pool;
@@ -51,6 +52,10 @@ struct home *group_home_slow(struct group *group, unsigned class);
 /* The home for blocks of at least `size` bytes at multiples of `align`, a power of two up to HOME_ALIGN_MOST;
  * NULL: too large, or no memory. One for all groups. */
 struct home *homes_aligned(size_t size, size_t align);
+
+/* Gives everything idle back to the system when it comes to more than HOMES_IDLE_MOST, over all homes. To be called
+ * now and then, without a lock of ours held. Any thread. */
+void homes_relieve(void);
 
 /* Sums over all homes. */
 void homes_counts(uint64_t *ret_gets, uint64_t *ret_hits, uint64_t *ret_idle_bytes);

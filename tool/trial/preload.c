@@ -28,6 +28,7 @@
 
 #define EXPORT              __attribute__((visibility("default"), noinline))
 #define ALWAYS_INLINE       static inline __attribute__((always_inline))
+#define LOOK_BYTES          ((size_t)16 << 20)
 #define likely(condition)   __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
@@ -59,12 +60,25 @@ static struct home *single_home_slow(const struct rule *rule)
     return home_get_slow(rule->single, bytes ? bytes : 16, 0, NULL);
 }
 
+/* Asked for by this thread since it last looked at what lies idle. */
+static __thread size_t unlooked __attribute__((tls_model("initial-exec")));
+
+static __attribute__((noinline)) void look_at_idle(void)
+{
+    int saved_errno = errno;
+    unlooked = 0;
+    homes_relieve();
+    errno = saved_errno;
+}
+
 /* A block by the rule, or NULL: not within it, or no memory. */
 ALWAYS_INLINE void *block_take(const struct rule *rule, size_t size)
 {
     struct home *home;
     if (size - 1 >= rule->most_bytes)
         return NULL;
+    if (unlikely((unlooked += size) >= LOOK_BYTES))
+        look_at_idle();
     if (rule->kind == PLAN_CLASSES) {
         home = group_home(rule->group, size);
     } else {
