@@ -12,15 +12,19 @@
 #include <unistd.h>
 
 #define PAUSE_NS 2000000 /* between two looks for orphans, whose end wakes nobody */
-#define INTERRUPT_NS                                                                               \
-    100000000 /* between two looks, and between the two signals, once we are interrupted */
+/* Between two looks, and between the two signals, once we are interrupted. */
+#define INTERRUPT_NS 100000000
+
+uint64_t process_cpu_ns(const struct rusage *usage)
+{
+    return ((uint64_t)usage->ru_utime.tv_sec + (uint64_t)usage->ru_stime.tv_sec) * 1000000000u +
+           ((uint64_t)usage->ru_utime.tv_usec + (uint64_t)usage->ru_stime.tv_usec) * 1000u;
+}
 
 static void take_in(struct process *process, pid_t pid, int status, const struct rusage *usage)
 {
     struct process_usage *sum = &process->usage;
-    sum->cpu_ns +=
-        ((uint64_t)usage->ru_utime.tv_sec + (uint64_t)usage->ru_stime.tv_sec) * 1000000000u +
-        ((uint64_t)usage->ru_utime.tv_usec + (uint64_t)usage->ru_stime.tv_usec) * 1000u;
+    sum->cpu_ns += process_cpu_ns(usage);
     sum->minor_faults += (uint64_t)usage->ru_minflt;
     sum->voluntary_switches += (uint64_t)usage->ru_nvcsw;
     if ((uint64_t)usage->ru_maxrss * 1024 > sum->peak_bytes)

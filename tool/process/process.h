@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct process_start {
@@ -69,7 +70,8 @@ void process_signal(const struct process *process, int number);
  */
 bool process_finish(struct process *process, uint64_t until_ns, uint64_t grace_ns);
 
-uint64_t process_now_ns(void); /* CLOCK_MONOTONIC */
+uint64_t process_now_ns(void);                       /* CLOCK_MONOTONIC */
+uint64_t process_cpu_ns(const struct rusage *usage); /* user and system */
 
 struct process_signals {
     struct sigaction on_int, on_term;

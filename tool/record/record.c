@@ -20,12 +20,6 @@
 #define LAST_ROUNDS     8u /* without anything read, before what still waits is taken as it is */
 #define HOUSEKEEPING_NS 100000000u
 
-static uint64_t cpu_ns(const struct rusage *usage)
-{
-    return ((uint64_t)usage->ru_utime.tv_sec + (uint64_t)usage->ru_stime.tv_sec) * 1000000000u +
-           ((uint64_t)usage->ru_utime.tv_usec + (uint64_t)usage->ru_stime.tv_usec) * 1000u;
-}
-
 struct run {
     const struct record_options *options;
     struct record_result *result;
@@ -203,7 +197,7 @@ int record_run(const struct record_options *options, const struct trace_sink *co
     }
     struct rusage after;
     getrusage(RUSAGE_SELF, &after);
-    result->collector_cpu_ns = cpu_ns(&after) - cpu_ns(&before);
+    result->collector_cpu_ns = process_cpu_ns(&after) - process_cpu_ns(&before);
     result->collector_peak_bytes = (uint64_t)after.ru_maxrss * 1024;
     process_signals_restore(&signals);
     collector_destroy(run.collector);
