@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAUSE_NS 2000000 /* between two looks for orphans, whose end wakes nobody */
+#define PAUSE_NS     2000000 /* between two looks for orphans, whose end wakes nobody */
 /* Between two looks, and between the two signals, once we are interrupted. */
 #define INTERRUPT_NS 100000000
 
