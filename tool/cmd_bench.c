@@ -2,16 +2,15 @@
 #include <errno.h>
 #include <getopt.h>
 #include <regex.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "article.h"
 #include "command.h"
-#include "launch.h"
 #include "measure.h"
 #include "output.h"
 #include "plan.h"
+#include "process.h"
 
 #define ROUNDS_DEFAULT  5
 #define ROUNDS_MAX      1000
@@ -138,17 +137,9 @@ static void advising(void *context, const char *group)
     command_progress(bench->globals, "advising on %s", group);
 }
 
-static void interrupted(int signal_number)
-{
-    (void)signal_number;
-    launch_interrupt();
-}
-
 static int measure(struct bench *bench, const struct plan_places *places, struct plan *plan)
 {
-    const struct sigaction action = {.sa_handler = interrupted};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    process_signals_catch(NULL);
     for (size_t i = 0; i < plan->peer_count; i++)
         if (!plan->peers[i].found && plan->peers[i].library && !bench->globals->quiet)
             command_error("%s is not installed (%s): left out", plan->peers[i].name, plan->peers[i].library);

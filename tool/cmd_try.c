@@ -2,9 +2,7 @@
 /* poolwise try: the program as it is against the program with the advice applied. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,31 +14,22 @@
 #include "command.h"
 #include "target.h"
 #include "try_advice.h"
+#include "try_options.h"
 #include "try_report.h"
 #include "try_runs.h"
 #include "victim.h"
 
-#define BUDGET_NAMED_S   30
-#define BUDGET_FOUND_S   90
-#define SINGLES_MOST     12u
-#define WIN_SHARE        0.01
-#define EVERYTHING_BYTES 1024u
-#define SMALL_BYTES      512u
-#define SMALL_BOUND                                                                                \
-    0.01 /* of CPU time that all allocations cost at most: below, small blocks are not tried */
-#define SITES_MOST 256u
+#define BUDGET_NAMED_S 30
+#define BUDGET_FOUND_S 90
+#define SINGLES_MOST   12u
+#define WIN_SHARE      0.01
+#define SMALL_BYTES    512u
+#define SMALL_BOUND    0.01 /* of CPU time, all allocations at most: below, small ones are not tried */
 
 struct
 try {
     const struct command_globals *globals;
-    const char *site_words[SITES_MOST]; /* ids of --site */
-    size_t site_word_count;
-    const char *as, *from, *output, *wrapper[16];
-    size_t wrapper_count;
-    bool all, json, higher, forced;
-    uint64_t all_bytes;
-    double require_pct; /* negative: not asked for */
-    double time_s;
+    struct try_options options;
     struct trial_command command;
     struct try_runs runs;
     struct candidates candidates;
@@ -52,39 +41,6 @@ try {
     size_t note_count;
     char note_text[8][256];
 };
-
-static void help(FILE *stream)
-{
-    fputs(
-        "usage: poolwise try [OPTION...] -- PROGRAM [ARGUMENT...]\n\n"
-        "Runs the program as it is, with the trial library serving nothing (the control), and with "
-        "sites\n"
-        "served from pools, in turn, and says what that saves. Without a site it asks poolwise "
-        "advise\n"
-        "first and tries what that finds, SLAB candidates among them, together and one by one.\n\n"
-        "  --site ID[,ID]...   these sites, by their ids in the advice (more than once, too)\n"
-        "  --as KIND           how --site's are tried: pool, classes, slab, presize (default: as "
-        "advised)\n"
-        "  --all[=BYTES]       every block of up to BYTES (1024), wherever it is asked for\n"
-        "  --from FILE         the advice, from poolwise advise --json, or a trace; else it is "
-        "made anew\n"
-        "  -n PAIRS            this many rounds of all arms (default: by time)\n"
-        "  --time SECONDS      for all rounds together (30; 90 when the sites are to be found)\n"
-        "  --bench COMMAND     the program is a server: this shell command is the load, once it "
-        "listens\n"
-        "  --metric COMMAND    this number decides, not CPU time: a shell command that reads the "
-        "standard\n"
-        "                      output of --bench, or of the program, and prints it\n"
-        "  --higher            more of --metric is better\n"
-        "  --require PCT       status 1 unless at least this much is saved, by the lower end of "
-        "the interval\n"
-        "  --timeout SECONDS   for one run\n"
-        "  --wrapper REGEX     as for advise\n"
-        "  --json              a document instead of a page\n"
-        "  -o FILE             where to write it\n"
-        "  --help              this text\n",
-        stream);
-}
 
 static void note(struct try *try, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void note(struct try *try, const char *format, ...)
@@ -99,122 +55,22 @@ static void note(struct try *try, const char *format, ...)
     try->notes[try->note_count++] = text;
 }
 
-static int number_read(const char *option, const char *text, double low, double high,
-                       double *ret_value)
-{
-    char *end;
-    errno = 0;
-    double value = strtod(text, &end);
-    if (errno || end == text || *end || !(value >= low && value <= high))
-        return command_error("%s %s: a number from %g to %g is wanted", option, text, low, high);
-    *ret_value = value;
-    return 0;
-}
-
-static int sites_add(struct try *try, char *list)
-{
-    for (char *rest = NULL, *id = strtok_r(list, ", ", &rest); id;
-         id = strtok_r(NULL, ", ", &rest)) {
-        if (try->site_word_count == SITES_MOST)
-            return command_error("more than %u sites", SITES_MOST);
-        if (strlen(id) < 4)
-            return command_error("--site %s: at least the first four digits of an id are needed",
-                                 id);
-        try->site_words[try->site_word_count++] = id;
-    }
-    return 0;
-}
-
-enum {
-    OPTION_SITE = 1,
-    OPTION_AS,
-    OPTION_ALL,
-    OPTION_FROM,
-    OPTION_TIME,
-    OPTION_BENCH,
-    OPTION_METRIC,
-    OPTION_HIGHER,
-    OPTION_REQUIRE,
-    OPTION_TIMEOUT,
-    OPTION_WRAPPER,
-    OPTION_JSON,
-};
-
-static int option_take(struct try *try, int option, char *value, const char *word)
-{
-    double number = 0;
-    int status = 0;
-    switch (option) {
-    case OPTION_SITE:
-        return sites_add(try, value);
-    case OPTION_AS:
-        try->as = value;
-        if (strcmp(value, "pool") && strcmp(value, "classes") && strcmp(value, "slab") &&
-            strcmp(value, "presize"))
-            return command_error("--as %s: it is pool, classes, slab or presize", value);
-        return 0;
-    case OPTION_ALL:
-        try->all = true;
-        if (value && (status = number_read("--all", value, 1, 1 << 20, &number)))
-            return status;
-        try->all_bytes = value ? (uint64_t)number : EVERYTHING_BYTES;
-        return 0;
-    case OPTION_FROM:
-        try->from = value;
-        return 0;
-    case 'n':
-        status = number_read("-n", value, 1, TRY_ROUNDS_MOST, &number);
-        try->runs.rounds_wanted = (unsigned)number;
-        return status;
-    case OPTION_TIME:
-        return number_read("--time", value, 1, 1e6, &try->time_s);
-    case OPTION_BENCH:
-        try->command.bench = value;
-        return 0;
-    case OPTION_METRIC:
-        try->command.metric = value;
-        return 0;
-    case OPTION_HIGHER:
-        try->higher = true;
-        return 0;
-    case OPTION_REQUIRE:
-        return number_read("--require", value, 0, 100, &try->require_pct);
-    case OPTION_TIMEOUT:
-        return number_read("--timeout", value, 0.001, 1e9, &try->command.timeout_s);
-    case OPTION_WRAPPER:
-        if (try->wrapper_count == sizeof try->wrapper / sizeof *try->wrapper)
-            return command_error("too many --wrapper");
-        try->wrapper[try->wrapper_count++] = value;
-        return 0;
-    case OPTION_JSON:
-        try->json = true;
-        return 0;
-    case 'o':
-        try->output = value;
-        return 0;
-    default:
-        if (optopt)
-            return command_error("%s needs a value (see poolwise try --help)", word);
-        return command_error("unknown option %s (see poolwise try --help)", word);
-    }
-}
-
 /* 0, or an exit status: what was wrong was said. */
 static int candidates_get(struct try *try)
 {
     char message[512];
     int fd = -1, status = 0;
-    const char *name = try->from ? try->from : "the advice";
+    const char *name = try->options.from ? try->options.from : "the advice";
     char first = '{';
-    if (try->from) {
-        fd = open(try->from, O_RDONLY | O_CLOEXEC);
+    if (try->options.from) {
+        fd = open(try->options.from, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-            return command_error("%s: %s", try->from, strerror(errno));
+            return command_error("%s: %s", try->options.from, strerror(errno));
         if (pread(fd, &first, 1, 0) != 1)
             first = '\0';
     }
-    if (!try->from || first != '{') {
-        const char *trace = try->from;
+    if (!try->options.from || first != '{') {
+        const char *trace = try->options.from;
         if (fd >= 0)
             close(fd);
         fd = memfd_create("poolwise-advice", 0);
@@ -222,8 +78,8 @@ static int candidates_get(struct try *try)
             return command_error("%s", strerror(errno));
         const struct try_advice wanted = {.globals = try->globals,
                                           .command = &try->command,
-                                          .wrappers = try->wrapper,
-                                          .wrapper_count = try->wrapper_count};
+                                          .wrappers = try->options.wrapper,
+                                          .wrapper_count = try->options.wrapper_count};
         status = try_advice_make(&wanted, fd, trace);
         fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
@@ -241,8 +97,8 @@ static void choose(struct try *try, struct candidate *candidate)
 
 static int choose_named(struct try *try)
 {
-    for (size_t i = 0; i < try->site_word_count; i++) {
-        const char *word = try->site_words[i];
+    for (size_t i = 0; i < try->options.site_word_count; i++) {
+        const char *word = try->options.site_words[i];
         struct candidate *candidate = candidates_find(&try->candidates, word);
         if (!candidate)
             return command_error("there is no site %s in this program's advice (has it been "
@@ -252,8 +108,8 @@ static int choose_named(struct try *try)
         if (!candidate->site.call_count)
             return command_error(
                 "site %s cannot be found again in another run: its calls come from no file", word);
-        if (try->as)
-            candidate_as(candidate, try->as);
+        if (try->options.as)
+            candidate_as(candidate, try->options.as);
         choose(try, candidate);
     }
     return 0;
@@ -328,23 +184,24 @@ static void explain_break(struct try *try, const struct try_arm *arm)
 
 static int report(struct try *try, const struct try_result *result)
 {
-    int status =
-        try->json ? try_report_json(result, try->stream) : try_report_text(result, try->stream);
+    int status = try->options.json ? try_report_json(result, try->stream)
+                                   : try_report_text(result, try->stream);
     if (status)
-        return command_error("%s: %s", try->output ? try->output : "standard output",
+        return command_error("%s: %s",
+                             try->options.output ? try->options.output : "standard output",
                              strerror(-status));
     struct interval saving;
     enum exit_code code = EXIT_DONE;
     for (size_t i = 1; i < try->runs.arm_count; i++)
         if (try->runs.arms[i].outcome != TRY_SAME)
             code = EXIT_BREACH;
-    if (try->require_pct >= 0) {
+    if (try->options.require_pct >= 0) {
         bool known = try_result_saving(result, result->together, false, &saving);
-        if (!known || 100 * saving.low < try->require_pct) {
+        if (!known || 100 * saving.low < try->options.require_pct) {
             fprintf(
                 stderr,
                 "poolwise: at least %g %% was required, and %s%.1f %% is what can be counted on\n",
-                try->require_pct, known ? "" : "not even ", known ? 100 * saving.low : 0);
+                try->options.require_pct, known ? "" : "not even ", known ? 100 * saving.low : 0);
             code = EXIT_BREACH;
         }
     }
@@ -402,7 +259,9 @@ static int measure(struct try *try)
 {
     struct try_runs *runs = &try->runs;
     runs->command = &try->command;
-    runs->budget_s = try->time_s > 0 ? try->time_s : try->found ? BUDGET_FOUND_S : BUDGET_NAMED_S;
+    runs->budget_s = try->options.time_s > 0 ? try->options.time_s
+                     : try->found            ? BUDGET_FOUND_S
+                                             : BUDGET_NAMED_S;
     runs->one_cpu = try->candidates.single_threaded && !try->command.bench;
     runs->progress = progress;
     runs->context = try;
@@ -412,14 +271,14 @@ static int measure(struct try *try)
                 try_arm_add(runs, "control", true, try->chosen, try->chosen_count);
     if (made) {
         runs->arms[1].arm.pass = true;
-        runs->arms[1].arm.everything = try->all;
+        runs->arms[1].arm.everything = try->options.all;
     }
     size_t together_at = runs->arm_count, small_at = 0;
-    if (made && (try->chosen_count || try->all))
+    if (made && (try->chosen_count || try->options.all))
         made = try_arm_add(runs, "pooled", true, try->chosen, try->chosen_count);
-    if (made && try->all) {
+    if (made && try->options.all) {
         runs->arms[together_at].arm.everything = true;
-        runs->arms[together_at].arm.everything_bytes = try->all_bytes;
+        runs->arms[together_at].arm.everything_bytes = try->options.all_bytes;
     }
     /* What no single site shows: blocks of many sites that lie better side by side, each too few to matter. */
     if (made && try->found && small_tried(try)) {
@@ -477,7 +336,7 @@ static int measure(struct try *try)
         }
     const struct try_result result = {.runs = runs,
                                       .metric = try->command.metric ? TRIAL_CUSTOM : TRIAL_CPU,
-                                      .higher_is_better = try->higher,
+                                      .higher_is_better = try->options.higher,
                                       .metric_name = try->command.metric,
                                       .together = together,
                                       .small = small_at ? &runs->arms[small_at] : NULL,
@@ -492,7 +351,7 @@ static int measure(struct try *try)
 static int nothing_to_try(struct try *try)
 {
     double bound = bound_of_all(&try->candidates);
-    if (try->json)
+    if (try->options.json)
         fprintf(try->stream,
                 "{\"poolwise\": \"%s\", \"result\": \"NOTHING_TO_TRY\", \"sites\": []}\n",
                 POOLWISE_VERSION);
@@ -504,7 +363,7 @@ static int nothing_to_try(struct try *try)
                 "CPU time. "
                 "poolwise try --all, or --site, tries one regardless.\n",
                 try->command.argv[0], 100 * bound);
-    return try->require_pct > 0 ? EXIT_BREACH : EXIT_DONE;
+    return try->options.require_pct > 0 ? EXIT_BREACH : EXIT_DONE;
 }
 
 static int run(struct try *try)
@@ -526,10 +385,10 @@ static int run(struct try *try)
     if (status)
         return command_error("standard input: %s", strerror(-status));
     trial_catch_signals();
-    try->found = !try->site_word_count && !try->all;
-    if (try->found || try->site_word_count)
+    try->found = !try->options.site_word_count && !try->options.all;
+    if (try->found || try->options.site_word_count)
         status = candidates_get(try);
-    if (!status && try->site_word_count)
+    if (!status && try->options.site_word_count)
         status = choose_named(try);
     if (!status && try->found)
         choose_found(try);
@@ -543,52 +402,22 @@ static int run(struct try *try)
 
 int cmd_try(const struct command_globals *globals, int argc, char **argv)
 {
-    static const struct option options[] = {{"site", required_argument, NULL, OPTION_SITE},
-                                            {"as", required_argument, NULL, OPTION_AS},
-                                            {"all", optional_argument, NULL, OPTION_ALL},
-                                            {"from", required_argument, NULL, OPTION_FROM},
-                                            {"time", required_argument, NULL, OPTION_TIME},
-                                            {"bench", required_argument, NULL, OPTION_BENCH},
-                                            {"metric", required_argument, NULL, OPTION_METRIC},
-                                            {"higher", no_argument, NULL, OPTION_HIGHER},
-                                            {"require", required_argument, NULL, OPTION_REQUIRE},
-                                            {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-                                            {"wrapper", required_argument, NULL, OPTION_WRAPPER},
-                                            {"json", no_argument, NULL, OPTION_JSON},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
     struct try *try = calloc(1, sizeof *try);
     if (!try)
         return command_error("out of memory");
-    *try = (struct try){.globals = globals, .require_pct = -1, .command.input = -1};
-    int status = 0, option;
-    opterr = 0;
-    while (!status && (option = getopt_long(argc, argv, "+:ho:n:", options, NULL)) != -1) {
-        if (option == 'h') {
-            help(stdout);
-            free(try);
-            return EXIT_DONE;
-        }
-        status = option_take(try, option, optarg, argv[optind - 1]);
+    struct try_options *options = &try->options;
+    try->globals = globals;
+    int status = try_options_take(argc, argv, options);
+    if (!status && options->help) {
+        try_options_help(stdout);
+    } else if (!status) {
+        try->command = options->command;
+        try->runs.rounds_wanted = options->rounds;
+        try->stream = options->output ? fopen(options->output, "we") : stdout;
+        status = try->stream ? run(try) : command_error("%s: %s", options->output, strerror(errno));
+        if (options->output && try->stream && fclose(try->stream) && !status)
+            status = command_error("%s: %s", options->output, strerror(errno));
     }
-    bool program = optind > 1 && !strcmp(argv[optind - 1], "--");
-    if (!status && (optind == argc || !program))
-        status = command_error("which program? poolwise try [OPTION...] -- PROGRAM [ARGUMENT...]");
-    else if (!status && try->all && try->as)
-        status = command_error("--as says how the sites of --site are tried; --all has none");
-    else if (!status && try->as && !try->site_word_count)
-        status = command_error("--as wants --site");
-    else if (!status && try->higher && !try->command.metric)
-        status = command_error("--higher is about --metric");
-    else if (!status && !(try->stream = try->output ? fopen(try->output, "we") : stdout))
-        status = command_error("%s: %s", try->output, strerror(errno));
-    if (!status) {
-        try->command.argv = argv + optind;
-        status = run(try);
-    }
-    if (try->output && try->stream && fclose(try->stream) && !status)
-        status = command_error("%s: %s", try->output, strerror(errno));
     free(try);
     return status;
 }

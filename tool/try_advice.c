@@ -25,7 +25,7 @@ static void bench_beside(const struct try_advice *wanted, pid_t recorder)
         if (children)
             fclose(children);
         if (server) {
-            server_shell(wanted->command->bench, -1, -1, NULL);
+            server_shell(wanted->command->bench, -1, -1, false);
             kill(server, SIGTERM);
             return;
         }

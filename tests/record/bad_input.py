@@ -17,16 +17,11 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import checks
-from checks import check
+from checks import case, check
 
 poolwise, programs = sys.argv[1], pathlib.Path(sys.argv[2])
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
 
 
 def run(*words, **options):
@@ -231,6 +226,4 @@ def broken_pipe(folder):
     check("Assert" in done.stderr or "Segm" in done.stderr, False, f"how it ended: {done.stderr}")
 
 
-with checks.scratch() as scratch:
-    CASES[sys.argv[3]](scratch)
-checks.finish()
+checks.run_case(sys.argv[3])

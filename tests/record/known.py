@@ -11,9 +11,12 @@ call sites only.
 
 import json
 import os
+import pathlib
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import checks
+import tallies
 
 
 def record(tally_run, options, program, folder):
@@ -21,7 +24,7 @@ def record(tally_run, options, program, folder):
     name = os.path.basename(program[0])
     if not checks.check(done.returncode, 0, f"status of recording {name} {options}: {done.stderr}"):
         return None, None
-    tally = checks.Tally(folder / "tally")
+    tally = tallies.Tally(folder / "tally")
     checks.check(tally.broken, None, f"{name} {options}: rules of the trace's model")
     checks.check(tally.end["dropped"] + tally.end["lost_threads"], 0, f"{name} {options}: lost events or threads")
     # A program that is a process tree may print more than once; the last line is the whole's.
@@ -35,9 +38,9 @@ def check_counts(tally, said, name):
         checks.check(tally.count("alloc", size), expected, f"{name}: blocks of {size} bytes")
     for size, count in said.get("sizes", ()):
         checks.check(tally.count("alloc", size), count, f"{name}: blocks of {size} bytes")
-    found = checks.comparable(tally.events)
+    found = tallies.comparable(tally.events)
     for kind, call, size, count in said.get("events", ()):
-        group = "" if kind == "free" else checks.GROUPS.get(call, call)
+        group = "" if kind == "free" else tallies.GROUPS.get(call, call)
         if kind != "free":
             checks.check(found[kind, group, size], count, f"{name}: {kind} by {call} of {size} bytes")
     if "events" in said:
@@ -59,7 +62,7 @@ def check_counts(tally, said, name):
 
 def check_paths(tally, said, name):
     paths = said.get("paths", ())
-    found = checks.counts_by_function(tally, {path["size"] for path in paths})
+    found = tallies.counts_by_function(tally, {path["size"] for path in paths})
     for path in paths:
         checks.check(found[path["size"], path["through"]], path["count"],
                      f"{name}: blocks of {path['size']} bytes asked for through {path['through']}")
@@ -68,7 +71,7 @@ def check_paths(tally, said, name):
 def main():
     tally_run, preload, *program = sys.argv[1:]
     name = os.path.basename(program[0])
-    checks.preload_beside(tally_run, preload)
+    tallies.preload_beside(tally_run, preload)
     for options in (["--children", "--stacks"], ["--children", "--stacks", "--file"], ["--children", "--site"]):
         with checks.scratch() as folder:
             if "--file" in options:

@@ -10,9 +10,12 @@ of the test's own behind the recorder.
 
 import json
 import os
+import pathlib
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import checks
+import tallies
 
 
 def main():
@@ -23,12 +26,12 @@ def main():
     lossy = "--lossy" in options
     if "--heap" in options:
         environment["LD_PRELOAD"] = os.path.abspath(options[options.index("--heap") + 1])
-    checks.preload_beside(tally_run, preload)
+    tallies.preload_beside(tally_run, preload)
     with checks.scratch() as folder:
         done = checks.run([tally_run, *(["--lossy"] if lossy else []), folder / "tally", *command], env=environment)
         if not checks.check(done.returncode, 0, f"status of recording {command}: {done.stderr}"):
             return
-        tally, said = checks.Tally(folder / "tally"), json.loads(done.stdout)
+        tally, said = tallies.Tally(folder / "tally"), json.loads(done.stdout)
     name = " ".join(command[1:])
     checks.check(tally.broken, None, f"{name}: rules of the trace's model")
     checks.check(tally.end["processes"], said["processes"], f"{name}: processes")

@@ -13,18 +13,12 @@ import pathlib
 import re
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "record"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import checks
-from checks import check
+from checks import case, check
 
 poolwise, sample, programs = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
 
 
 def run(*words, **options):
@@ -100,9 +94,6 @@ def sample_(folder):
         check(site["estimated"], True, f"{site['function']} without a replay")
     text = run("advise", "--no-replay", "--threshold", "pool-saving=0", "--", sample, "--requests", "100000").stdout
     check("not measured" in text, True, f"estimates are labelled: {text}")
-
-
-CASES["sample"] = CASES.pop("sample_")
 
 
 @case
@@ -211,6 +202,4 @@ def threads(folder):
         check(replay["replay"]["events"] > 0, True, f"{command[0]}: events replayed")
 
 
-with checks.scratch() as scratch:
-    CASES[sys.argv[4]](scratch)
-checks.finish()
+checks.run_case(sys.argv[4])

@@ -16,18 +16,12 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "record"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import checks
-from checks import check
+from checks import case, check
 
 poolwise, build = sys.argv[1], pathlib.Path(sys.argv[2])
 mine, programs = build / "trial", build / "programs"
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
 
 
 def run(*words, **options):
@@ -283,6 +277,4 @@ def finds_by_itself(folder):
     check(json.loads(done.stdout)["result"], "NOTHING_TO_TRY", "as a document")
 
 
-with checks.scratch() as scratch:
-    CASES[sys.argv[3]](scratch)
-checks.finish()
+checks.run_case(sys.argv[3])

@@ -4,16 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define STEP_S 0.2
+#include "process.h"
+
+#define STEP_NS 200000000u
 
 struct text {
     char *data;
@@ -37,9 +37,16 @@ static int text_read(struct text *text, int fd)
     return got < 0 ? -errno : (int)got;
 }
 
-/* In the child: never returns. */
-static void child_exec(const struct launch *launch, int out, int err)
+struct streams {
+    const struct launch *launch;
+    int output, errors; /* the ends that the program writes to */
+};
+
+/* In the child. */
+static int prepare(void *context)
 {
+    const struct streams *streams = context;
+    const struct launch *launch = streams->launch;
     for (const char *const *entry = launch->environment; entry && *entry; entry++)
         putenv((char *)(size_t)*entry);
     if (launch->preload)
@@ -47,41 +54,25 @@ static void child_exec(const struct launch *launch, int out, int err)
     else
         unsetenv("LD_PRELOAD");
     int null = open("/dev/null", O_RDONLY);
-    if ((launch->folder && chdir(launch->folder)) || dup2(null, 0) < 0 || dup2(out, 1) < 0 ||
-        dup2(err, 2) < 0)
-        _exit(126);
-    signal(SIGPIPE, SIG_DFL);
-    execvp(launch->command[0], launch->command);
-    dprintf(2, "%s: %s\n", launch->command[0], strerror(errno));
-    _exit(127);
-}
-
-static volatile sig_atomic_t interrupted; /* written by whoever handles a signal, read by drain */
-
-void launch_interrupt(void)
-{
-    interrupted = 1;
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    if ((launch->folder && chdir(launch->folder)) || dup2(null, STDIN_FILENO) < 0 ||
+        dup2(streams->output, STDOUT_FILENO) < 0 || dup2(streams->errors, STDERR_FILENO) < 0)
+        return -errno;
+    return 0;
 }
 
 /* Reads both until both end. */
-static int drain(int out, int err, struct text texts[2], double deadline)
+static int drain(int out, int err, struct text texts[2], uint64_t until_ns)
 {
     struct pollfd polled[2] = {{.fd = out, .events = POLLIN}, {.fd = err, .events = POLLIN}};
     while (polled[0].fd >= 0 || polled[1].fd >= 0) {
-        double left = deadline - seconds();
-        if (interrupted)
+        uint64_t now_ns = process_now_ns();
+        if (process_interrupted())
             return -ECANCELED;
-        if (left <= 0)
+        if (now_ns >= until_ns)
             return -ETIMEDOUT;
         /* In steps: a signal that comes before the poll does not end it. */
-        int ready = poll(polled, 2, left > STEP_S ? (int)(STEP_S * 1000) : (int)(left * 1000) + 1);
+        uint64_t left_ns = until_ns - now_ns < STEP_NS ? until_ns - now_ns : STEP_NS;
+        int ready = poll(polled, 2, (int)(left_ns / 1000000) + 1);
         if (ready < 0 && errno != EINTR)
             return -errno;
         if (ready <= 0)
@@ -111,26 +102,30 @@ int launch_run(const struct launch *launch, char **ret_output, char *message, si
         close(out[1]);
         return status;
     }
-    pid_t child = fork();
-    if (!child)
-        child_exec(launch, out[1], err[1]);
+    struct streams streams = {launch, out[1], err[1]};
+    const struct process_start program = {
+        .command = launch->command, .prepare = prepare, .context = &streams};
+    struct process process;
+    int unstarted = process_start(&program, &process);
     close(out[1]);
     close(err[1]);
     struct text texts[2] = {{0}, {0}};
-    int status = child < 0 ? -EAGAIN : drain(out[0], err[0], texts, seconds() + launch->timeout_s);
+    int status = unstarted ? -ECHILD
+                           : drain(out[0], err[0], texts,
+                                   process_now_ns() + launch->timeout_s * UINT64_C(1000000000));
     close(out[0]);
     close(err[0]);
-    if (child > 0) {
-        int exited;
+    if (unstarted) {
+        snprintf(message, message_size, "%s: %s", launch->command[0], strerror(-unstarted));
+    } else {
         if (status)
-            kill(child, SIGKILL);
-        while (waitpid(child, &exited, 0) < 0 && errno == EINTR)
-            ;
-        if (!status && exited)
+            kill(process.pid, SIGKILL);
+        process_wait(&process);
+        if (!status && process.status)
             status = -ECHILD;
-        if (status == -ECHILD && WIFSIGNALED(exited))
-            snprintf(message, message_size, "killed by signal %d (%s)", WTERMSIG(exited),
-                     strsignal(WTERMSIG(exited)));
+        if (status == -ECHILD && WIFSIGNALED(process.status))
+            snprintf(message, message_size, "killed by signal %d (%s)", WTERMSIG(process.status),
+                     strsignal(WTERMSIG(process.status)));
     }
     if (status == -ETIMEDOUT)
         snprintf(message, message_size, "took more than %u s", launch->timeout_s);

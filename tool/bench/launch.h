@@ -25,12 +25,10 @@ struct launch {
 
 /*
  * Runs the command and keeps its standard output in *ret_output (the caller's to free), its first
- * line of standard error in `message`. 0; -ECANCELED: interrupted; -ETIMEDOUT; -ECHILD: it failed.
+ * line of standard error in `message`. 0; -ECANCELED: process_interrupted; -ETIMEDOUT; -ECHILD: it
+ * failed, or could not be started.
  */
 int launch_run(const struct launch *launch, char **ret_output, char *message, size_t message_size);
-
-/* Makes the run in progress and all later ones end with -ECANCELED. For signal handlers. */
-void launch_interrupt(void);
 
 /* Parses the rest of a benchmark's line; -EINVAL when it is none. */
 int launch_parse(const char *text, struct launch_line *ret_line);

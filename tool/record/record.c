@@ -2,127 +2,75 @@
 #include "record.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "channel.h"
 #include "collector.h"
+#include "process.h"
 #include "target.h"
 
-#define PRELOAD_NAME     "libpoolwise-record.so"
-#define DRAIN_SLEEP_NS   5000000u /* writers wake the collector earlier when a ring fills */
-#define DRAIN_UNITS      4096
-#define LAST_ROUNDS      8u /* without anything read, before what still waits is taken as it is */
-#define HOUSEKEEPING_NS  100000000u
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    interrupted = number;
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t cpu_ns(const struct rusage *usage)
-{
-    return ((uint64_t)usage->ru_utime.tv_sec + (uint64_t)usage->ru_stime.tv_sec) * 1000000000u +
-           ((uint64_t)usage->ru_utime.tv_usec + (uint64_t)usage->ru_stime.tv_usec) * 1000u;
-}
-
-/* In the child: never returns. */
-static void child_exec(const struct record_options *options, const char *preload, struct channel *channel,
-                       int channel_fd, int error_fd)
-{
-    channel->main_pid = getpid();
-    char value[PATH_MAX * 2];
-    const char *others = getenv("LD_PRELOAD");
-    snprintf(value, sizeof value, others && *others ? "%s:%s" : "%s", preload, others);
-    setenv("LD_PRELOAD", value, 1);
-    snprintf(value, sizeof value, "/proc/%d/fd/%d", (int)channel->collector, channel_fd);
-    setenv(CHANNEL_ENVIRONMENT, value, 1);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGPIPE, SIG_DFL);
-    if (options->stdout_to_stderr)
-        dup2(STDERR_FILENO, STDOUT_FILENO);
-    execvp(options->command[0], options->command);
-    int error = errno;
-    if (write(error_fd, &error, sizeof error) < 0)
-        _exit(126);
-    _exit(127);
-}
+#define PRELOAD_NAME    "libpoolwise-record.so"
+#define DRAIN_SLEEP_NS  5000000u /* writers wake the collector earlier when a ring fills */
+#define DRAIN_UNITS     4096
+#define LAST_ROUNDS     8u /* without anything read, before what still waits is taken as it is */
+#define HOUSEKEEPING_NS 100000000u
 
 struct run {
     const struct record_options *options;
     struct record_result *result;
     struct collector *collector;
-    pid_t child;
-    bool child_ended;
-    bool childless; /* as orphans of the program come to us, nothing that it started runs any more */
-    uint64_t start_ns, program_cpu_ns;
+    struct channel *channel;
+    int channel_fd;
+    const char *preload; /* path of the recording library */
+    struct process process;
 };
 
-static void reap(struct run *run)
+/* In the child. */
+static int prepare(void *context)
 {
-    int status;
-    struct rusage usage;
-    pid_t pid;
-    /* Orphans of the program come to us (subreaper), so that their CPU time is counted too. */
-    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
-        run->program_cpu_ns += cpu_ns(&usage);
-        if (pid == run->child) {
-            run->child_ended = true;
-            run->result->exit_status = status;
-        }
-    }
-    run->childless = pid < 0 && errno == ECHILD;
+    const struct run *run = context;
+    run->channel->main_pid = getpid();
+    char value[PATH_MAX * 2];
+    const char *others = getenv("LD_PRELOAD");
+    snprintf(value, sizeof value, others && *others ? "%s:%s" : "%s", run->preload, others);
+    setenv("LD_PRELOAD", value, 1);
+    snprintf(value, sizeof value, "/proc/%d/fd/%d", (int)run->channel->collector, run->channel_fd);
+    setenv(CHANNEL_ENVIRONMENT, value, 1);
+    if (run->options->stdout_to_stderr)
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+    return 0;
 }
 
 /* Sends the signal to the program and to what it started; orphans of its are our children by now. */
 static void stop(const struct run *run, int number)
 {
-    if (!run->child_ended)
-        kill(run->child, number);
+    process_signal(&run->process, number);
     collector_signal(run->collector, number);
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    FILE *children = fopen(path, "re");
-    int pid;
-    while (children && fscanf(children, "%d", &pid) == 1)
-        kill(pid, number);
-    if (children)
-        fclose(children);
 }
 
 static int collect(struct run *run)
 {
     const struct record_options *options = run->options;
-    uint64_t next_ns = run->start_ns + HOUSEKEEPING_NS;
+    struct process *process = &run->process;
+    uint64_t next_ns = process->start_ns + HOUSEKEEPING_NS;
     bool killed = false;
     for (;;) {
         int64_t read = collector_drain(run->collector, false);
         if (read < 0)
             return (int)read;
-        uint64_t now = clock_ns(CLOCK_MONOTONIC);
+        uint64_t now = process_now_ns();
+        bool interrupted = process_interrupted();
         if (now >= next_ns || read == 0) {
-            reap(run);
-            if (run->child_ended && (read == 0 || interrupted) &&
-                (interrupted || run->result->timed_out || run->childless || !collector_running(run->collector)))
+            process_reap(process);
+            run->result->exit_status = process->ended ? process->status : -1;
+            if (process->ended && (read == 0 || interrupted) &&
+                (interrupted || run->result->timed_out || process->childless ||
+                 !collector_running(run->collector)))
                 return 0;
         }
         if (collector_retire_wanted(run->collector))
@@ -133,12 +81,14 @@ static int collect(struct run *run)
             if (options->progress) {
                 struct trace_end totals;
                 collector_totals(run->collector, &totals);
-                const struct record_progress progress = {totals.events, now - run->start_ns, run->child_ended};
+                const struct record_progress progress = {totals.events, now - process->start_ns,
+                                                         process->ended};
                 options->progress(options->context, &progress);
             }
-            if (options->timeout_s > 0 && (double)(now - run->start_ns) * 1e-9 > options->timeout_s) {
+            if (options->timeout_s > 0 &&
+                (double)(now - process->start_ns) * 1e-9 > options->timeout_s) {
                 stop(run, run->result->timed_out ? SIGKILL : SIGTERM);
-                if (run->result->timed_out && run->child_ended)
+                if (run->result->timed_out && process->ended)
                     return 0;
                 run->result->timed_out = true;
             }
@@ -155,62 +105,59 @@ static int collect(struct run *run)
     }
 }
 
-static int start(struct run *run, const char *preload, struct channel *channel, int channel_fd)
+static int start(struct run *run)
 {
-    int pipe_fds[2];
-    if (pipe2(pipe_fds, O_CLOEXEC))
-        return -errno;
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    run->start_ns = clock_ns(CLOCK_MONOTONIC);
-    run->child = fork();
-    if (run->child == 0)
-        child_exec(run->options, preload, channel, channel_fd, pipe_fds[1]);
-    int error = run->child < 0 ? errno : 0;
-    close(pipe_fds[1]);
-    if (!error && read(pipe_fds[0], &error, sizeof error) != sizeof error)
-        error = 0;
-    close(pipe_fds[0]);
-    if (error)
+    const struct process_start program = {
+        .command = run->options->command, .prepare = prepare, .context = run};
+    process_orphans_adopt();
+    int status = process_start(&program, &run->process);
+    if (status)
         snprintf(run->result->message, sizeof run->result->message, "%s could not be started: %s",
-                 run->options->command[0], strerror(error));
-    return -error;
+                 run->options->command[0], strerror(-status));
+    return status;
 }
 
-int record_run(const struct record_options *options, const struct trace_sink *const *sinks, size_t sink_count,
-               struct record_result *ret_result)
+int record_run(const struct record_options *options, const struct trace_sink *const *sinks,
+               size_t sink_count, struct record_result *ret_result)
 {
     struct record_result *result = ret_result;
     *result = (struct record_result){.exit_status = -1};
     struct target target;
     char preload[PATH_MAX];
-    int status = target_check(options->command[0], &target, result->message, sizeof result->message);
+    int status =
+        target_check(options->command[0], &target, result->message, sizeof result->message);
     if (!status)
-        status = target_preload_find("record", PRELOAD_NAME, preload, sizeof preload, result->message, sizeof result->message);
+        status = target_preload_find("record", PRELOAD_NAME, preload, sizeof preload,
+                                     result->message, sizeof result->message);
     if (status)
         return status;
     struct channel *channel;
     int channel_fd;
     uint32_t flags = (options->lossy ? CHANNEL_LOSSY : 0) | (options->site ? CHANNEL_SITE : 0) |
-                     (options->children ? CHANNEL_CHILDREN : 0) | (options->oracle ? CHANNEL_ORACLE : 0);
+                     (options->children ? CHANNEL_CHILDREN : 0) |
+                     (options->oracle ? CHANNEL_ORACLE : 0);
     status = channel_create(flags, &channel, &channel_fd);
     if (status) {
-        snprintf(result->message, sizeof result->message, "no shared memory for the recording: %s", strerror(-status));
+        snprintf(result->message, sizeof result->message, "no shared memory for the recording: %s",
+                 strerror(-status));
         return status;
     }
-    struct run run = {.options = options, .result = result,
-                      .collector = collector_create(channel, sinks, sink_count)};
+    struct run run = {.options = options,
+                      .result = result,
+                      .collector = collector_create(channel, sinks, sink_count),
+                      .channel = channel,
+                      .channel_fd = channel_fd,
+                      .preload = preload};
     if (!run.collector) {
         channel_destroy(channel, channel_fd);
         snprintf(result->message, sizeof result->message, "out of memory");
         return -ENOMEM;
     }
-    interrupted = 0;
-    struct sigaction action = {.sa_handler = on_signal}, old_int, old_term;
-    sigaction(SIGINT, &action, &old_int);
-    sigaction(SIGTERM, &action, &old_term);
+    struct process_signals signals;
+    process_signals_catch(&signals);
     struct rusage before;
     getrusage(RUSAGE_SELF, &before);
-    status = start(&run, preload, channel, channel_fd);
+    status = start(&run);
     if (!status) {
         status = collect(&run);
         if (status)
@@ -219,7 +166,8 @@ int record_run(const struct record_options *options, const struct trace_sink *co
             stop(&run, SIGKILL); /* what did not end with the program */
         /* First in the usual way, where a stream waits for what another still has to show. */
         int64_t rest = 0;
-        for (unsigned idle = 0; !status && rest >= 0 && idle < LAST_ROUNDS; idle = rest ? 0 : idle + 1)
+        for (unsigned idle = 0; !status && rest >= 0 && idle < LAST_ROUNDS;
+             idle = rest ? 0 : idle + 1)
             rest = collector_drain(run.collector, false);
         if (!status && rest >= 0)
             rest = collector_drain(run.collector, true);
@@ -227,15 +175,17 @@ int record_run(const struct record_options *options, const struct trace_sink *co
             status = (int)rest;
         atomic_store(&channel->closed, 1);
         collector_totals(run.collector, &result->end);
-        result->end.wall_ns = clock_ns(CLOCK_MONOTONIC) - run.start_ns;
-        result->end.cpu_ns = run.program_cpu_ns;
+        result->end.wall_ns = process_now_ns() - run.process.start_ns;
+        result->end.cpu_ns = run.process.usage.cpu_ns;
         result->end.exit_status = result->exit_status;
         if (!status)
             status = collector_finish(run.collector, &result->end);
         if (!status && !result->end.processes) {
             snprintf(result->message, sizeof result->message,
-                     "%.300s: nothing was recorded: the program did not load the recorder (was LD_PRELOAD taken out of its "
-                     "environment?)", target.path);
+                     "%.300s: nothing was recorded: the program did not load the recorder (was "
+                     "LD_PRELOAD taken out of its "
+                     "environment?)",
+                     target.path);
             status = -ENODATA;
         }
         result->implied_frees = collector_implied_frees(run.collector);
@@ -247,10 +197,9 @@ int record_run(const struct record_options *options, const struct trace_sink *co
     }
     struct rusage after;
     getrusage(RUSAGE_SELF, &after);
-    result->collector_cpu_ns = cpu_ns(&after) - cpu_ns(&before);
+    result->collector_cpu_ns = process_cpu_ns(&after) - process_cpu_ns(&before);
     result->collector_peak_bytes = (uint64_t)after.ru_maxrss * 1024;
-    sigaction(SIGINT, &old_int, NULL);
-    sigaction(SIGTERM, &old_term, NULL);
+    process_signals_restore(&signals);
     collector_destroy(run.collector);
     channel_destroy(channel, channel_fd);
     return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the traced program: what the entry points (preload.c) and the life of a recorded process
- * (recorder.c) share.
+ * Inside the traced program: what the entry points (preload.c) and what they leave to the slow path (recorder.c,
+ * attach.c, ring.c, nested.c) share.
  *
  * generation  a number that changes when what threads remember is stale: a fork or an unloaded module.
  *             A thread compares its own with the process' at each event; a difference, for whatever

@@ -1,56 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "output.h"
 #include "plan_file.h"
+#include "process.h"
 #include "server.h"
 #include "target.h"
 #include "trial.h"
 
-#define ACCEPT_S 30.0 /* until a server has to listen */
-#define STOP_S   10.0 /* after SIGTERM, before SIGKILL */
-#define POLL_NS  2000000
-
-static volatile bool interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = true;
-}
+#define ACCEPT_NS 30000000000u /* until a server has to listen */
+#define STOP_NS   10000000000u /* after SIGTERM, before SIGKILL */
+#define POLL_NS   2000000
 
 void trial_catch_signals(void)
 {
-    const struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    process_signals_catch(NULL);
+    process_orphans_adopt();
 }
 
 bool trial_interrupted(void)
 {
-    return interrupted;
-}
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    return process_interrupted() != 0;
 }
 
 int trial_preload_find(char *ret_path, size_t size, char *message, size_t message_size)
@@ -90,17 +70,16 @@ struct run {
     const struct trial_command *command;
     struct plan *plan; /* NULL: not preloaded */
     int cpu, plan_fd, output, errors, bench_output;
-    pid_t child;
-    bool ended;
-    double start_s, end_s, cpu_s, rss_bytes, faults, switches;
+    struct process process;
     struct trial_sample *sample;
     char *message;
     size_t message_size;
 };
 
-/* In the child: never returns. */
-static void child_exec(const struct run *run, int error_fd)
+/* In the child. */
+static int prepare(void *context)
 {
+    const struct run *run = context;
     const struct trial_command *command = run->command;
     char value[8192];
     if (run->plan) {
@@ -124,72 +103,30 @@ static void child_exec(const struct run *run, int error_fd)
         CPU_SET(run->cpu, &only);
         sched_setaffinity(0, sizeof only, &only); /* it may have gone meanwhile: then anywhere */
     }
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGPIPE, SIG_DFL);
-    execvp(command->argv[0], command->argv);
-    int error = errno;
-    if (write(error_fd, &error, sizeof error) < 0)
-        _exit(126);
-    _exit(127);
+    return 0;
 }
 
 static int start(struct run *run)
 {
-    int pipe_fds[2];
-    if (pipe2(pipe_fds, O_CLOEXEC))
-        return -errno;
-    run->start_s = now_s();
-    run->child = fork();
-    if (!run->child)
-        child_exec(run, pipe_fds[1]);
-    int error = run->child < 0 ? errno : 0;
-    close(pipe_fds[1]);
-    if (!error && read(pipe_fds[0], &error, sizeof error) != sizeof error)
-        error = 0;
-    close(pipe_fds[0]);
-    if (error)
+    const struct process_start program = {
+        .command = run->command->argv, .prepare = prepare, .context = run};
+    int status = process_start(&program, &run->process);
+    if (status)
         snprintf(run->message, run->message_size, "%s could not be started: %s",
-                 run->command->argv[0], strerror(error));
-    return -error;
+                 run->command->argv[0], strerror(-status));
+    return status;
 }
 
-/* Takes in whoever has ended. Orphans of the program come to us, so that what they took counts. Returns whether
- * anything of the run is left. */
-static bool reap(struct run *run, int flags)
+/* Waits for all of the run to end: what orphans of the program took counts, too. */
+static void finish(struct run *run, uint64_t until_ns)
 {
-    struct rusage usage;
-    int status;
-    pid_t pid;
-    while ((pid = wait4(-1, &status, flags, &usage)) > 0) {
-        run->cpu_s += (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                      (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
-        run->faults += (double)usage.ru_minflt;
-        run->switches += (double)usage.ru_nvcsw;
-        if ((double)usage.ru_maxrss * 1024 > run->rss_bytes)
-            run->rss_bytes = (double)usage.ru_maxrss * 1024;
-        if (pid == run->child) {
-            run->ended = true;
-            run->end_s = now_s();
-            run->sample->exit_status = status;
-        }
-    }
-    return pid == 0 || errno != ECHILD;
+    run->sample->timed_out |= process_finish(&run->process, until_ns, STOP_NS);
+    run->sample->exit_status = run->process.status;
 }
 
-/* Signals the program and the orphans that have come to us. */
-static void stop(const struct run *run, int number)
+static double seconds(uint64_t ns)
 {
-    if (!run->ended)
-        kill(run->child, number);
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    FILE *children = fopen(path, "re");
-    int pid;
-    while (children && fscanf(children, "%d", &pid) == 1)
-        kill(pid, number);
-    if (children)
-        fclose(children);
+    return (double)ns * 1e-9;
 }
 
 static void pause_briefly(void)
@@ -198,55 +135,21 @@ static void pause_briefly(void)
     nanosleep(&pause, NULL);
 }
 
-/* Until `pid` ends or the time is up. */
-static void wait_end(pid_t pid, double until_s)
-{
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    double left_s = until_s - now_s();
-    struct pollfd end = {.fd = fd, .events = POLLIN};
-    if (fd < 0) {
-        pause_briefly();
-        return;
-    }
-    if (left_s > 0)
-        poll(&end, 1, until_s > 1e15 ? -1 : (int)(left_s * 1000) + 1);
-    close(fd);
-}
-
-/* Waits for all of the run to end. Past the limit, or on an interrupt, it is ended. */
-static void finish(struct run *run, double limit_s)
-{
-    double until_s = limit_s > 0 ? run->start_s + limit_s : 1e18;
-    int asked = 0;
-    bool left = true;
-    while (left) {
-        if (!run->ended)
-            wait_end(run->child, interrupted ? now_s() + 0.1 : until_s);
-        left = reap(run, WNOHANG);
-        if (left && run->ended)
-            pause_briefly();
-        if (left && (interrupted || now_s() >= until_s)) {
-            run->sample->timed_out |= !interrupted;
-            stop(run, asked++ ? SIGKILL : SIGTERM);
-            until_s = now_s() + STOP_S;
-        }
-    }
-}
-
 /* Waits until the server accepts. */
 static int wait_listening(struct run *run)
 {
-    double until_s = now_s() + ACCEPT_S;
-    while (!server_listens(run->child)) {
-        reap(run, WNOHANG);
-        if (run->ended || interrupted || now_s() > until_s) {
+    struct process *server = &run->process;
+    uint64_t until_ns = process_now_ns() + ACCEPT_NS;
+    while (!server_listens(server->pid)) {
+        process_reap(server);
+        if (server->ended || process_interrupted() || process_now_ns() > until_ns) {
             char tail[200];
             output_tail(run->errors, tail, sizeof tail);
             snprintf(run->message, run->message_size,
-                     run->ended ? "%s ended before it accepted connections%s%s"
-                                : "%s did not listen within 30 seconds%s%s",
+                     server->ended ? "%s ended before it accepted connections%s%s"
+                                   : "%s did not listen within 30 seconds%s%s",
                      run->command->argv[0], *tail ? ": " : "", tail);
-            return interrupted ? -EINTR : -ETIMEDOUT;
+            return process_interrupted() ? -EINTR : -ETIMEDOUT;
         }
         pause_briefly();
     }
@@ -258,21 +161,20 @@ static int serve(struct run *run)
     int status = wait_listening(run);
     if (!status) {
         run->bench_output = output_create();
-        double begin_s = now_s();
+        uint64_t begin_ns = process_now_ns();
         int ended = run->bench_output < 0
                         ? run->bench_output
-                        : server_shell(run->command->bench, -1, run->bench_output, &interrupted);
-        run->sample->value[TRIAL_WALL] = now_s() - begin_s;
+                        : server_shell(run->command->bench, -1, run->bench_output, true);
+        run->sample->value[TRIAL_WALL] = seconds(process_now_ns() - begin_ns);
         if (ended < 0 || !WIFEXITED(ended) || WEXITSTATUS(ended)) {
             snprintf(run->message, run->message_size, "the load failed: %.200s",
                      run->command->bench);
-            status = interrupted ? -EINTR : -EPROTO;
+            status = process_interrupted() ? -EINTR : -EPROTO;
         }
     }
-    if (!run->ended)
-        kill(run->child, SIGTERM);
-    run->start_s = now_s();
-    finish(run, STOP_S);
+    if (!run->process.ended)
+        kill(run->process.pid, SIGTERM);
+    finish(run, process_now_ns() + STOP_NS);
     if (run->sample->timed_out && !status) {
         snprintf(run->message, run->message_size, "%s did not end within 10 seconds of SIGTERM",
                  run->command->argv[0]);
@@ -288,7 +190,7 @@ static int custom_metric(struct run *run)
     int source = run->bench_output >= 0 ? run->bench_output : run->output;
     int answer = output_create();
     lseek(source, 0, SEEK_SET);
-    int ended = answer < 0 ? answer : server_shell(run->command->metric, source, answer, NULL);
+    int ended = answer < 0 ? answer : server_shell(run->command->metric, source, answer, false);
     char text[128] = "";
     if (answer >= 0) {
         output_tail(answer, text, sizeof text);
@@ -338,6 +240,7 @@ int trial_run(const struct trial_command *command, const struct trial_arm *arm, 
                       .bench_output = -1,
                       .output = output_create(),
                       .errors = output_create()};
+    const struct process *process = &run.process;
     *ret_sample = (struct trial_sample){.exit_status = -1};
     int status = run.output < 0 ? run.output : run.errors < 0 ? run.errors : 0;
     if (!status && arm->preload)
@@ -352,21 +255,23 @@ int trial_run(const struct trial_command *command, const struct trial_arm *arm, 
         if (command->bench)
             status = serve(&run);
         else
-            finish(&run, command->timeout_s);
+            finish(&run, command->timeout_s > 0
+                             ? process->start_ns + (uint64_t)(command->timeout_s * 1e9)
+                             : 0);
         if (!command->bench)
-            ret_sample->value[TRIAL_WALL] = run.end_s - run.start_s;
-        ret_sample->value[TRIAL_CPU] = run.cpu_s;
-        ret_sample->value[TRIAL_RSS] = run.rss_bytes;
-        ret_sample->value[TRIAL_FAULTS] = run.faults;
-        ret_sample->value[TRIAL_SWITCHES] = run.switches;
+            ret_sample->value[TRIAL_WALL] = seconds(process->end_ns - process->start_ns);
+        ret_sample->value[TRIAL_CPU] = seconds(process->usage.cpu_ns);
+        ret_sample->value[TRIAL_RSS] = (double)process->usage.peak_bytes;
+        ret_sample->value[TRIAL_FAULTS] = (double)process->usage.minor_faults;
+        ret_sample->value[TRIAL_SWITCHES] = (double)process->usage.voluntary_switches;
         output_tail(run.errors, ret_sample->errors, sizeof ret_sample->errors);
         if (!status)
             status = output_hash(run.output, &ret_sample->output_hash, &ret_sample->output_bytes);
-        if (!status && command->metric && !ret_sample->timed_out && !interrupted)
+        if (!status && command->metric && !ret_sample->timed_out && !process_interrupted())
             status = custom_metric(&run);
         if (!status && command->keep_output)
             status = output_copy(run.output, stdout);
-        if (!status && interrupted)
+        if (!status && process_interrupted())
             status = -EINTR;
         if (run.plan)
             answer_take(&run, arm);

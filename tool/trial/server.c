@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process.h"
+
 #define FAMILY_MOST 256
 
 /* The process and what it started, breadth first. */
@@ -92,7 +94,7 @@ bool server_listens(pid_t pid)
     return found;
 }
 
-int server_shell(const char *command, int input, int output, volatile const bool *stop)
+int server_shell(const char *command, int input, int output, bool interruptible)
 {
     pid_t pid = fork();
     if (pid < 0)
@@ -107,15 +109,15 @@ int server_shell(const char *command, int input, int output, volatile const bool
     }
     int status;
     for (;;) {
-        pid_t got = waitpid(pid, &status, stop ? WNOHANG : 0);
+        pid_t got = waitpid(pid, &status, interruptible ? WNOHANG : 0);
         if (got == pid)
             return status;
         if (got < 0 && errno != EINTR)
             return -errno;
-        if (stop && *stop)
+        if (interruptible && process_interrupted())
             kill(pid, SIGTERM);
         const struct timespec pause = {0, 5000000};
-        if (stop)
+        if (interruptible)
             nanosleep(&pause, NULL);
     }
 }

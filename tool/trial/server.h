@@ -9,5 +9,5 @@
 bool server_listens(pid_t pid);
 
 /* Runs a shell command with standard input and output as given (-1: nothing), waits for it, and returns its status as
- * from waitpid; -errno when it could not be started. Ends it early when *stop becomes true. */
-int server_shell(const char *command, int input, int output, volatile const bool *stop);
+ * from waitpid; -errno when it could not be started. Interruptible: ends it early once process_interrupted. */
+int server_shell(const char *command, int input, int output, bool interruptible);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the recorder's tests share: running things, reading what they wrote, and failing in words."""
+"""What the recorder's tests share: reading what tally_run and the independent counter wrote."""
 
 import collections
 import contextlib
@@ -7,54 +7,8 @@ import glob
 import json
 import os
 import pathlib
-import shutil
-import subprocess
-import sys
-import tempfile
-import traceback
 
-failures = 0
-TIMEOUT_S = 150
-
-
-def check(found, expected, what):
-    """Notes a failure with file, line and both values, and goes on."""
-    global failures
-    if found == expected:
-        return True
-    failures += 1
-    where = traceback.extract_stack(limit=2)[0]
-    print(f"{where.filename}:{where.lineno}: {what}\n  expected: {expected}\n  found:    {found}", file=sys.stderr)
-    return False
-
-
-def finish():
-    sys.exit(1 if failures else 0)
-
-
-def skip(reason):
-    print(f"skipped: {reason}")
-    sys.exit(77)
-
-
-def need(command):
-    found = shutil.which(command)
-    if not found:
-        skip(f"{command} is not installed")
-    return found
-
-
-@contextlib.contextmanager
-def scratch():
-    with tempfile.TemporaryDirectory(prefix="poolwise-test-") as path:
-        yield pathlib.Path(path)
-
-
-def run(words, **options):
-    options.setdefault("stdin", subprocess.DEVNULL)
-    options.setdefault("stdout", subprocess.PIPE)
-    options.setdefault("stderr", subprocess.PIPE)
-    return subprocess.run([str(word) for word in words], timeout=TIMEOUT_S, text=True, errors="replace", **options)
+import checks
 
 
 def preload_beside(tally_run, preload):
@@ -130,7 +84,7 @@ class Functions:
 
     def table(self, module):
         if module not in self.tables:
-            listing = run(["nm", "-C", "--defined-only", module]).stdout
+            listing = checks.run(["nm", "-C", "--defined-only", module]).stdout
             symbols = []
             for line in listing.splitlines():
                 words = line.split(None, 2)
