@@ -11,8 +11,11 @@
 #define REPLAY_SITES     12u /* measured at most, unless they are named: the costliest */
 
 /* What a block may cost beyond the estimate, which is a warm loop's: lines that another processor has, locks that
- * threads wait for, pages touched for the first time. Sites that reach TAIL's bound with it are measured. */
-#define REPLAY_DEARER_NS 500.0
+ * threads wait for, pages touched for the first time. Sites that reach TAIL's bound with it are measured; of those
+ * with few blocks, the ones that would reach it were the estimate too low by a factor. */
+#define DEARER_NS    500.0
+#define DEARER_LEAST 1000.0
+#define ESTIMATE_OFF 0.25
 
 static bool all_known(const struct advice *advice, const char *const *ids)
 {
@@ -27,35 +30,44 @@ static bool all_known(const struct advice *advice, const char *const *ids)
 }
 
 /* What the site's blocks cost at most, were each of them as dear as blocks get. */
-static double dearest_ns(const struct verdict_input *input)
+static double dearest_ns(const struct verdict_input *input, const struct verdict *verdict,
+                         double cpu_ns)
 {
-    return (double)input->site->allocations * (input->cost.malloc_pair_ns + REPLAY_DEARER_NS);
+    double estimated_ns = verdict->upper_bound_share * cpu_ns;
+    return (double)input->site->allocations < DEARER_LEAST
+               ? estimated_ns / ESTIMATE_OFF
+               : estimated_ns + (double)input->site->allocations * DEARER_NS;
 }
 
 /* The sites that may be the costliest and that TAIL might not hold for, or those named. */
 static size_t candidates(const struct advice *advice, const struct verdict_thresholds *thresholds,
                          const struct advice_replay *replay, const struct verdict_input *inputs,
-                         double cpu_ns, size_t *ret_sites)
+                         const struct verdict *verdicts, double cpu_ns, size_t *ret_sites)
 {
     const struct verdict_threshold *table;
-    double least_ns = 0;
+    double dearest[APPRAISE_SITES], least_ns = 0;
     size_t count = 0, most = replay->sites ? APPRAISE_SITES : REPLAY_SITES;
     for (size_t i = verdict_thresholds_list(thresholds, &table); i--;)
         if (!strcmp(table[i].name, "tail-share"))
             least_ns = table[i].value * cpu_ns;
     for (size_t i = 0; i < advice->site_count; i++) {
-        bool wanted = !replay->sites && dearest_ns(&inputs[i]) >= least_ns;
+        double ns = dearest_ns(&inputs[i], &verdicts[i], cpu_ns);
+        bool wanted = !replay->sites && ns >= least_ns;
         for (const char *const *id = replay->sites; id && *id; id++)
             wanted |= !strcmp(*id, advice->sites[i].id);
         if (!wanted)
             continue;
         /* By insertion: there are a dozen. */
         size_t at = count < most ? count++ : most;
-        for (; at && dearest_ns(&inputs[ret_sites[at - 1]]) < dearest_ns(&inputs[i]); at--)
-            if (at < most)
+        for (; at && dearest[at - 1] < ns; at--)
+            if (at < most) {
                 ret_sites[at] = ret_sites[at - 1];
-        if (at < most)
+                dearest[at] = dearest[at - 1];
+            }
+        if (at < most) {
             ret_sites[at] = i;
+            dearest[at] = ns;
+        }
     }
     return count;
 }
@@ -130,7 +142,7 @@ int advice_replay_sites(struct advice *advice, const struct verdict_thresholds *
     }
     struct appraise_site chosen[APPRAISE_SITES];
     advice->measured_count =
-        candidates(advice, thresholds, replay, inputs, (double)cpu_ns, advice->measured_sites);
+        candidates(advice, thresholds, replay, inputs, verdicts, (double)cpu_ns, advice->measured_sites);
     for (size_t i = 0; i < advice->measured_count; i++) {
         size_t site = advice->measured_sites[i];
         chosen[i] = (struct appraise_site){inputs[site].site, verdicts[site].pool,

@@ -261,16 +261,11 @@ static double waste_ns(const struct weighed *w, uint64_t bytes)
     return waste > 0 ? waste / PAGE_BYTES * w->input->cost.page_ns : 0;
 }
 
-/* Measured to gain nothing, or too little. */
 static bool presize_fails(const struct ladder *ladder, double saved_ns)
 {
     const struct verdict_cost *cost = &ladder->w->input->cost;
-    if (saved_ns <= 0)
-        return true;
-    return cost->simpler.measured && cost->simpler.kind == VERDICT_PRESIZE &&
-           (cost->simpler.saved_ci95[0] <= 0 ||
-            (ladder->cpu_ns > 0 &&
-             !at_least(ladder, saved_ns / ladder->cpu_ns, THRESHOLD_POOL_SAVING)));
+    return saved_ns <= 0 || (cost->simpler.measured && cost->simpler.kind == VERDICT_PRESIZE &&
+                             cost->simpler.saved_ci95[0] <= 0);
 }
 
 static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision)
