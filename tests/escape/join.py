@@ -69,7 +69,7 @@ def main():
     with open("build/compile_commands.json", "w", encoding="ascii") as out:
         json.dump([{"directory": os.getcwd(), "file": "join.c", "command": "cc -g -O0 -o join.o -c join.c"}], out)
     run("record", "-o", "trace", "--", "./join")
-    options = ("--threshold", "tail-share=0", "--json")
+    options = ("--no-replay", "--threshold", "tail-share=0", "--json")
     judge("a folder", sites(run("advise", *options, "--static", "build", "trace")))
     with open("source.json", "w", encoding="utf-8") as out:
         out.write(run("escape", "--json", "join.c").stdout)
