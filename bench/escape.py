@@ -36,7 +36,7 @@ def programs(check, directory):
         return folder, sources(folder, "inject_errors"), check.JQ_FLAGS
 
     def redis():
-        folder = check.fetch(directory, "redis", "redis-*") + "/src"
+        folder = check.fetch(directory, "redis", "redis-[0-9]*") + "/src"
         return folder, check.redis_files(folder), check.REDIS_FLAGS
 
     def lua():

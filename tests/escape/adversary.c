@@ -790,3 +790,140 @@ void from_file(FILE *file)
     fread(&pair, sizeof pair, 1, file);
     pair->first = malloc(8); /* from_file E */
 }
+/* A callback that only the caller knows is handed what lies in the caller's memory, which is then looked into. */
+struct visitor {
+    void (*visit)(struct pair *);
+    struct pair *pair;
+};
+extern void (*any_visit)(struct pair *);
+static char *outer_slot;
+static void point_outside(struct pair *pair)
+{
+    pair->first = (char *)&outer_slot;
+}
+static void point_nowhere(struct pair *pair)
+{
+    caught = pair->second != NULL;
+}
+static void visit_then_store(struct visitor *visitor, char *block)
+{
+    visitor->visit(visitor->pair);
+    *(char **)visitor->pair->first = block;
+}
+void visited_outside(void)
+{
+    char *slot = NULL;
+    struct pair pair = {.first = (char *)&slot};
+    struct visitor visitor = {point_outside, &pair};
+    visit_then_store(&visitor, malloc(8)); /* visited_outside E */
+}
+void visited_inside(void)
+{
+    char *slot = NULL;
+    struct pair pair = {.first = (char *)&slot};
+    struct visitor visitor = {point_nowhere, &pair};
+    visit_then_store(&visitor, malloc(8)); /* visited_inside N U */
+    free(slot);
+}
+void visited_by_any(void)
+{
+    char *slot = NULL;
+    struct pair pair = {.first = (char *)&slot};
+    struct visitor visitor = {any_visit, &pair};
+    visit_then_store(&visitor, malloc(8)); /* visited_by_any E */
+}
+void visited_by_theirs(struct visitor *theirs)
+{
+    visit_then_store(theirs, malloc(8)); /* visited_by_theirs E */
+}
+static void make_then_visit(struct visitor *visitor, char *block)
+{
+    visitor->pair = calloc(1, sizeof *visitor->pair); /* make_then_visit E */
+    visitor->visit(visitor->pair);
+    if (visitor->pair->first)
+        *(char **)visitor->pair->first = block;
+}
+void made_visited_outside(void)
+{
+    struct visitor visitor = {point_outside, NULL};
+    char *block = malloc(8); /* made_visited_outside E */
+    make_then_visit(&visitor, block);
+    free(visitor.pair);
+}
+void made_visited_inside(void)
+{
+    struct visitor visitor = {point_nowhere, NULL};
+    char *block = malloc(8); /* made_visited_inside N F|E */
+    make_then_visit(&visitor, block); /* made_visited_inside_pair N U */
+    free(visitor.pair);
+    free(block);
+}
+/* Nodes that move from chain to chain of a table, by a hash that the caller gives. */
+struct link {
+    struct link *next;
+    struct pair *key;
+};
+struct chains {
+    void (*look)(struct pair *);
+    struct link *before[2], *after[2];
+};
+static void move_chains(struct chains *chains, unsigned n)
+{
+    for (struct link *link = chains->before[n & 1], *next; link; link = next) {
+        next = link->next;
+        chains->look(link->key);
+        link->next = chains->after[n % 3 & 1];
+        chains->after[n % 3 & 1] = link;
+    }
+}
+void chains_moved(unsigned n)
+{
+    struct pair key = {0};
+    struct link link = {.key = &key};
+    struct chains chains = {point_nowhere, {&link}, {NULL}};
+    char *block = malloc(8); /* chains_moved N F|E */
+    key.second = block;
+    move_chains(&chains, n);
+    free(block);
+}
+static struct pair *looked_at;
+static void look_keeps(struct pair *pair)
+{
+    looked_at = pair;
+}
+void chains_kept(unsigned n)
+{
+    struct pair *key = calloc(1, sizeof *key); /* chains_kept E */
+    struct link link = {.key = key};
+    struct chains chains = {look_keeps, {&link}, {NULL}};
+    move_chains(&chains, n);
+}
+/* Pointers to anywhere, stored anywhere. */
+#define ANY(p) (*(char **)((p) + n))
+static void mix(char *a, char *b, char *c, char *d, size_t n)
+{
+    ANY(a) = b + n, ANY(a) = c + n, ANY(a) = d + n, ANY(a) = ANY(b), ANY(b) = a + n;
+    ANY(b) = c + n, ANY(b) = d + n, ANY(b) = ANY(c), ANY(c) = a + n, ANY(c) = b + n;
+    ANY(c) = d + n, ANY(c) = ANY(d), ANY(d) = a + n, ANY(d) = b + n, ANY(d) = c + n;
+}
+void mixed(size_t n)
+{
+    char *a[4] = {0}, *b[4] = {0}, *c[4] = {0}, *d[4] = {0};
+    char *block = malloc(8); /* mixed N F */
+    d[n & 3] = block;
+    mix((char *)a, (char *)b, (char *)c, (char *)d, n);
+    free(block);
+}
+void mixed_kept(size_t n)
+{
+    char *a[4] = {0}, *b[4] = {0}, *c[4] = {0}, *d[4] = {0};
+    d[n & 3] = malloc(8); /* mixed_kept E */
+    mix((char *)a, (char *)b, (char *)c, (char *)d, n);
+    sink = a[0];
+}
+void mixed_out(size_t n, char **theirs)
+{
+    char *a[4] = {0}, *b[4] = {0}, *d[4] = {0};
+    d[n & 3] = malloc(8); /* mixed_out E */
+    mix((char *)a, (char *)b, (char *)theirs, (char *)d, n);
+}

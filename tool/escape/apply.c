@@ -4,7 +4,7 @@
 
 #include "solve.h"
 
-#define DEFERRED_MAX       12u
+#define DEFERRED_MAX       40u /* of one function, those of its callees included */
 #define CALLBACK_DEPTH_MAX 3u
 
 /* The call may leave for where setjmp returned. */
@@ -159,6 +159,13 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
                 if (node->index < DEFERRED_MAX)
                     for (uint32_t k = 0; k < returned[node->index].count; k++)
                         set_add(points, &map[i], returned[node->index].items[k]);
+                break;
+            case OBJECT_BAG:
+                for (uint32_t m = node->first; m < node->first + node->count; m++) {
+                    const struct set *from = &map[summary->members[m]];
+                    for (uint32_t k = 0; k < from->count; k++)
+                        set_add(points, &map[i], (struct ref){from->items[k].object, 0, 1});
+                }
                 break;
             default:
                 set_add(points, &map[i], (struct ref){node_object(solve, index, node), 0, 0});

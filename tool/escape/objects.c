@@ -233,7 +233,18 @@ uint32_t object_child(struct points *points, uint32_t parent, int32_t offset, ui
         (struct object){.kind = OBJECT_CHILD, .offset = offset, .stride = stride, .size = size});
 }
 
+/* What a callback that our caller knows puts into the caller's memory, the caller finds there. */
+static bool may_hold_unknown(const struct object *object)
+{
+    if (!object_is_stand_in(object) && !object->exposed)
+        return object->may;
+    for (uint32_t i = 0; i < object->may_count; i++)
+        if (object->mays[i].node != REASON_OURS)
+            return true;
+    return false;
+}
+
 bool object_holds_unknown(const struct object *object)
 {
-    return object->kind == OBJECT_OUTSIDE || object->escaped || object->may;
+    return object->kind == OBJECT_OUTSIDE || object->escaped || may_hold_unknown(object);
 }

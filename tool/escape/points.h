@@ -36,6 +36,7 @@ enum object_kind {
     OBJECT_CHILD,  /* what is found in `parent` at offset */
     OBJECT_DEEP,   /* whatever can be reached from `parent` */
     OBJECT_RESULT, /* what an unknown callee, to be found by our caller, returns */
+    OBJECT_BAG,    /* of a summary alone: any of several nodes */
 };
 
 /* The blocks that one call makes, as its caller can tell them apart. */

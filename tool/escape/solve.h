@@ -31,6 +31,7 @@ struct summary_node {
     uint32_t stride, size;
     uint32_t used_before; /* see struct object */
     struct symbol *symbol;
+    uint32_t first, count; /* OBJECT_BAG: its members, in the summary's list */
 };
 
 struct summary_edge { /* at `place` (object: a node) is stored `value` (likewise) */
@@ -78,6 +79,8 @@ struct summary {
     struct summary_edge *edges;
     struct summary_escape *escapes;
     struct summary_call *calls;
+    uint32_t *members; /* of bags: nodes before them */
+    uint32_t member_count;
     uint32_t *freed; /* nodes that may be, other than parameters */
     struct set results;
     uint32_t freed_count, node_count, edge_count, escape_count, call_count;

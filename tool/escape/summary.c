@@ -2,6 +2,7 @@
 /* From a solved function to what its callers need to know of it. */
 #include "solve.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define EDGES_MAX 400u /* beyond, callers are told that nothing is known */
@@ -36,6 +37,14 @@ uint8_t *solve_seen(struct solve *solve)
     return seen;
 }
 
+#define BAG_MIN   4u
+#define BAG_NONE  UINT32_MAX
+#define BAG_FIRST (UINT32_MAX / 2) /* a bag's number while nodes are still made */
+
+struct bag { /* of nodes that are found together */
+    uint32_t first, count;
+};
+
 struct making {
     struct solve *solve;
     struct arena *arena;
@@ -51,6 +60,14 @@ struct making {
         uint32_t count, capacity;
     } edges;
     struct {
+        uint32_t *items;
+        uint32_t count, capacity;
+    } members; /* of bags */
+    struct {
+        struct bag *items;
+        uint32_t count, capacity;
+    } bags;
+    struct {
         struct chain *items;
         uint32_t count, capacity;
     } edge_chains, escape_chains;
@@ -59,6 +76,21 @@ struct making {
         uint32_t count, capacity;
     } escapes;
 };
+
+static int compare_nodes(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
+static uint32_t unique(uint32_t *sorted, uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (!kept || sorted[kept - 1] != sorted[i])
+            sorted[kept++] = sorted[i];
+    return kept;
+}
 
 static uint32_t heap_group(const struct making *making, uint32_t number)
 {
@@ -135,17 +167,81 @@ static bool is_itself(const struct making *making, uint32_t place, const struct 
            !entry->value.offset && !entry->value.stride;
 }
 
+/* Is there another that says more: that a pointer to anywhere in the same object may be anywhere in this one? */
+static bool is_covered(const struct object *object, uint32_t number)
+{
+    const struct entry *entry = &object->contents.items[number];
+    for (uint32_t i = 0; i < object->contents.count; i++) {
+        const struct entry *other = &object->contents.items[i];
+        bool anywhere = other->stride == 1 && other->value.stride == 1;
+        bool alike = entry->stride == 1 && entry->value.stride == 1;
+        if (i != number && other->value.object == entry->value.object && anywhere &&
+            (!alike || i < number))
+            return true;
+    }
+    return false;
+}
+
+/* Is it that a pointer to anywhere in something may be anywhere in the object? */
+static bool is_anywhere(const struct entry *entry)
+{
+    return entry->stride == 1 && entry->value.stride == 1;
+}
+
+/* Where much of what a function reaches may point to all of it, a list of who points where grows with the square:
+ * what is stored anywhere in an object is one bag, which others that hold the same share. Returns BAG_NONE for few. */
+static uint32_t bag_make(struct making *making, const struct object *object)
+{
+    uint32_t first = making->members.count, bags = making->bags.count;
+    for (uint32_t k = 0; k < object->contents.count; k++)
+        if (is_anywhere(&object->contents.items[k]) && !is_covered(object, k)) {
+            uint32_t node = node_of(making, object->contents.items[k].value.object);
+            ARENA_PUSH(making->arena, &making->members, node);
+        }
+    struct bag bag = {first, making->members.count - first};
+    if (bag.count < BAG_MIN) {
+        making->members.count = first;
+        return BAG_NONE;
+    }
+    uint32_t *members = &making->members.items[first];
+    qsort(members, bag.count, sizeof *members, compare_nodes);
+    bag.count = unique(members, bag.count);
+    making->members.count = first + bag.count;
+    for (uint32_t i = 0; i < bags; i++) {
+        const struct bag *other = &making->bags.items[i];
+        if (other->count == bag.count &&
+            !memcmp(&making->members.items[other->first], members, bag.count * sizeof *members)) {
+            making->members.count = first;
+            return i;
+        }
+    }
+    ARENA_PUSH(making->arena, &making->bags, bag);
+    return bags;
+}
+
 static void edges_make(struct making *making, uint32_t number)
 {
     const struct object *object = &making->solve->points.objects.items[number];
+    uint32_t bag = bag_make(making, object);
+    bool bagged = false;
     for (uint32_t k = 0; k < object->contents.count; k++) {
         const struct entry *entry = &object->contents.items[k];
+        if (is_covered(object, k))
+            continue;
         struct summary_edge edge = {.place = {number, entry->offset, entry->stride},
                                     .size = entry->size};
         if (is_itself(making, number, entry))
             continue;
+        if (bag != BAG_NONE && is_anywhere(entry)) {
+            if (bagged)
+                continue;
+            bagged = true;
+            edge.size = 1;
+            edge.value = (struct ref){BAG_FIRST + bag, 0, 1};
+        } else {
+            edge.value = node_ref(making, entry->value);
+        }
         edge.place = node_ref(making, edge.place);
-        edge.value = node_ref(making, entry->value);
         uint32_t at = 0;
         while (at < making->edges.count && memcmp(&making->edges.items[at], &edge, sizeof edge))
             at++;
@@ -242,6 +338,25 @@ static void frees_make(struct making *making)
         }
 }
 
+/* Once no more nodes are made: bags come last. */
+static void bags_make(struct making *making)
+{
+    uint32_t first = making->list.count;
+    for (uint32_t i = 0; i < making->bags.count; i++) {
+        struct summary_node node = {.kind = OBJECT_BAG};
+        node.first = making->bags.items[i].first;
+        node.count = making->bags.items[i].count;
+        ARENA_PUSH(making->arena, &making->list, node);
+    }
+    for (uint32_t i = 0; i < making->edges.count; i++) {
+        uint32_t *value = &making->edges.items[i].value.object;
+        if (*value >= BAG_FIRST)
+            *value = *value - BAG_FIRST + first;
+    }
+    making->summary->members = making->members.items;
+    making->summary->member_count = making->members.count;
+}
+
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
 {
     for (const unsigned char *at = bytes, *end = at + size; at < end; at++)
@@ -262,6 +377,7 @@ static uint64_t summary_hash(const struct summary *summary)
     hash = hash_bytes(hash, summary->nodes, summary->node_count * sizeof *summary->nodes);
     hash = hash_bytes(hash, summary->edges, summary->edge_count * sizeof *summary->edges);
     hash = hash_bytes(hash, summary->escapes, summary->escape_count * sizeof *summary->escapes);
+    hash = hash_bytes(hash, summary->members, summary->member_count * sizeof *summary->members);
     hash = hash_bytes(hash, summary->freed, summary->freed_count * sizeof *summary->freed);
     hash = hash_sets(hash, &summary->results, 1);
     for (uint32_t i = 0; i < summary->call_count; i++)
@@ -306,6 +422,7 @@ struct summary *summary_make(struct solve *solve, struct arena *arena)
         }
         summary->size = size;
     }
+    bags_make(&making);
     summary->nodes = making.list.items;
     summary->node_count = making.list.count;
     summary->edges = making.edges.items;
