@@ -20,7 +20,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def dynamic_check():
-    path = os.path.join(HERE, "..", "tests", "escape", "dynamic.py")
+    folder = os.path.join(HERE, "..", "tests", "escape")
+    sys.path.insert(0, folder)
+    path = os.path.join(folder, "dynamic.py")
     spec = importlib.util.spec_from_file_location("dynamic", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
