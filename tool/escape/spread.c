@@ -8,7 +8,7 @@
 struct reach {
     struct points *points;
     struct set *set;
-    bool *seen, *found;
+    bool *seen, *told; /* told: in the set, as anywhere in it */
     uint32_t *pending;
     uint32_t count, size;
 };
@@ -21,13 +21,18 @@ static void reach_add(struct reach *reach, uint32_t number)
     reach->pending[reach->count++] = number;
 }
 
-static void reach_found(struct reach *reach, uint32_t number)
+static void reach_tell(struct reach *reach, uint32_t number)
 {
-    if (number < reach->size && reach->found[number])
+    if (number < reach->size && reach->told[number])
         return;
     if (number < reach->size)
-        reach->found[number] = true;
+        reach->told[number] = true;
     set_add(reach->points, reach->set, (struct ref){number, 0, 1});
+}
+
+static void reach_found(struct reach *reach, uint32_t number)
+{
+    reach_tell(reach, number);
     reach_add(reach, number);
 }
 
@@ -65,18 +70,18 @@ void points_reach(struct points *points, const struct set *from, struct set *set
             continue;
         }
         if (object_holds_unknown(object))
-            set_add(points, set, (struct ref){0, 0, 1});
+            reach_tell(&reach, 0);
         if (object->kind == OBJECT_DEEP)
-            set_add(points, set, (struct ref){number, 0, 1});
+            reach_tell(&reach, number);
         if ((object->exposed && !object_is_stand_in(object)))
-            set_add(points, set, (struct ref){object_deep(points, number), 0, 1});
+            reach_tell(&reach, object_deep(points, number));
         object = &points->objects.items[number];
         for (uint32_t k = 0; k < object->contents.count; k++) {
             uint32_t inside = object->contents.items[k].value.object;
             const struct object *found = &points->objects.items[inside];
             reach_found(&reach, inside);
             if (object_is_stand_in(found) || found->exposed)
-                set_add(points, set, (struct ref){object_deep(points, inside), 0, 1});
+                reach_tell(&reach, object_deep(points, inside));
             object = &points->objects.items[number];
         }
         for (uint32_t at = object->first_child; at != NOBODY;
