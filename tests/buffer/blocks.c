@@ -168,6 +168,7 @@ static void arguments(void)
 
 int main(void)
 {
+    check_on_one_cpu(); /* creates are counted */
     pwise_set_reclaim(PWISE_MANUAL, 0);
     waste_of_every_size();
     large_ones_go_straight();
