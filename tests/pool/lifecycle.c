@@ -248,8 +248,9 @@ static void sleeps_while_pools_are_empty(void)
     pwise_pool *pool = pwise_pool_create(&options);
     use(pool);
     wait_for_no_idle(pool);
-    /* The kernel itself wakes all who watch a control group's pressure when one of them ends, to no
-     * effect here, so a second without any may have to be waited for. */
+    /* One that woke at its interval would do so 100 times a second. The kernel itself wakes all who
+     * watch a control group's pressure when one of them ends, to no effect here: a few times a
+     * second while other programs with a reclaimer come and go. */
     long before, waits = reclaimer_waits();
     CHECK_INT(waits, >=, 0);
     int windows = 0;
@@ -257,8 +258,8 @@ static void sleeps_while_pools_are_empty(void)
         before = waits;
         usleep(1000000);
         waits = reclaimer_waits();
-    } while (waits != before && ++windows < 60);
-    CHECK_INT(waits, ==, before);
+    } while (waits - before > 10 && ++windows < 60);
+    CHECK_INT(waits - before, <=, 10);
     CHECK_INT(pwise_set_reclaim(PWISE_MANUAL, 0), ==, 0);
     pwise_pool_destroy(pool);
 }
