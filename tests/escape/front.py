@@ -89,6 +89,18 @@ def main():
     check("a call through a pointer is open", "may escape" in done.stdout, done)
     done = run("escape", "--closed", "closed.c")
     check("and closed where the program is", "does not escape" in done.stdout, done)
+    keeper = "static char *kept; static int keep(char *p, {type} n) {{ kept = p; return n != 0; }}\nint (*other)(char *, {type}) = keep;\n"
+    for number, fits in (("int", True), ("long", False)):
+        write("types.c", "#include <stdlib.h>\nstatic int look(char *p, int n) { return p[n]; }\nint (*table)(char *, int) = look;\n" +
+              keeper.format(type=number) + "int a(void) { char *p = calloc(1, 8); int r = table(p, 1); free(p); return r; }\n")
+        done = run("escape", "--closed", "types.c")
+        check(f"what a call through a pointer reaches, beside one with {number}", ("does not escape" in done.stdout) != fits, done)
+    many = "".join(f"static int look{i}(char *p) {{ return p[{i}]; }}\n" for i in range(20))
+    write("many.c", "#include <stdlib.h>\n" + many + "int (*table[])(char *) = {" + ", ".join(f"look{i}" for i in range(20)) + "};\n"
+          "int a(int i) { char *p = calloc(1, 32); int r = table[i](p); free(p); return r; }\n"
+          "int b(int i) { char *p = calloc(1, 32); int r = look0(p) + look1(p); free(p); return r + i; }\n")
+    done = run("escape", "--closed", "many.c")
+    check("many that fit are anything", "may escape" in done.stdout and "does not escape" in done.stdout, done)
 
     for name, arguments, words in (
             ("no clang", ("escape", "use.c"), "needs clang: install"), ("a bad flag", ("escape", "-m", "3", "use.c"), "-m 3"),

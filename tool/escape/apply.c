@@ -251,6 +251,11 @@ void apply_summary(struct solve *solve, uint32_t index, struct function *callee,
     }
 }
 
+/* In a whole program, how many functions of its type a call through a pointer may reach before it
+ * counts as one that reaches anything: the more there are, the less they say, and the more of the
+ * program they join into one cycle of calls (redis' commands are all of one type). */
+enum { FITTING_MAX = 8 };
+
 static bool signature_fits(const char *a, const char *b)
 {
     return !a || !b || a[0] == '?' || b[0] == '?' || !strcmp(a, b);
@@ -354,16 +359,21 @@ void apply_callees(struct solve *solve, uint32_t index, const struct set *callee
         apply_unknown(solve, index, arguments, count, REASON_INDIRECT, NULL, 0, results);
         return;
     }
-    bool any = false;
-    for (uint32_t i = 0; i < solve->rules->taken_count; i++) {
+    struct function *fitting[FITTING_MAX];
+    uint32_t fitting_count = 0;
+    for (uint32_t i = 0; i < solve->rules->taken_count && fitting_count <= FITTING_MAX; i++) {
         struct function *function = solve->rules->taken[i];
         if (!signature_fits(signature, function->symbol->signature))
             continue;
-        apply_function(solve, index, function->symbol, arguments, count, results, false);
-        any = true;
+        if (fitting_count < FITTING_MAX)
+            fitting[fitting_count] = function;
+        fitting_count++;
     }
-    /* The functions of libraries whose address is taken are not in that list. */
-    apply_unknown(solve, index, arguments, any ? 0 : count, REASON_INDIRECT, NULL, 0, results);
+    bool few = fitting_count && fitting_count <= FITTING_MAX;
+    for (uint32_t i = 0; few && i < fitting_count; i++)
+        apply_function(solve, index, fitting[i]->symbol, arguments, count, results, false);
+    /* The functions of libraries whose address is taken are not among them. */
+    apply_unknown(solve, index, arguments, few ? 0 : count, REASON_INDIRECT, NULL, 0, results);
 }
 
 void solve_call(struct solve *solve, uint32_t index)

@@ -33,7 +33,7 @@ const char *lift_signature(struct lift *lift, llvm_type type)
         int kind = llvm->LLVMGetTypeKind(one);
         text[used++] = kind == LLVM_TYPE_VOID      ? 'v'
                        : kind == LLVM_TYPE_POINTER ? 'p'
-                       : kind == LLVM_TYPE_INTEGER ? 'i'
+                       : kind == LLVM_TYPE_INTEGER ? (lift_size(lift, one, true) > 4 ? 'l' : 'i')
                                                    : 'o';
     }
     if (llvm->LLVMIsFunctionVarArg(type))
