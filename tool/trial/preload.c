@@ -41,7 +41,7 @@
 static struct plan *plan;
 
 /* The rule for a call, or NULL. */
-ALWAYS_INLINE const struct rule *rule_of(uint64_t ra, uint64_t sp, uint64_t fp)
+ALWAYS_INLINE struct rule *rule_of(uint64_t ra, uint64_t sp, uint64_t fp)
 {
     struct site_table *table = atomic_load_explicit(&sites_now, memory_order_acquire);
     struct site_entry *entry = sites_find(table, ra);
@@ -54,10 +54,12 @@ ALWAYS_INLINE const struct rule *rule_of(uint64_t ra, uint64_t sp, uint64_t fp)
     return entry->rule;
 }
 
-static struct home *single_home_slow(const struct rule *rule)
+static struct home *single_home_slow(struct rule *rule)
 {
     size_t bytes = (rule->most_bytes + 15) & ~(size_t)15;
-    return home_get_slow(rule->single, bytes ? bytes : 16, 0, NULL);
+    struct home *home = home_get_slow(rule->single, bytes ? bytes : 16, 0, NULL);
+    atomic_store_explicit(&rule->home, home, memory_order_release);
+    return home;
 }
 
 /* Asked for by this thread since it last looked at what lies idle. */
@@ -72,7 +74,7 @@ static __attribute__((noinline)) void look_at_idle(void)
 }
 
 /* A block by the rule, or NULL: not within it, or no memory. */
-ALWAYS_INLINE void *block_take(const struct rule *rule, size_t size)
+ALWAYS_INLINE void *block_take(struct rule *rule, size_t size)
 {
     struct home *home;
     if (size - 1 >= rule->most_bytes)
@@ -82,7 +84,7 @@ ALWAYS_INLINE void *block_take(const struct rule *rule, size_t size)
     if (rule->kind == PLAN_CLASSES) {
         home = group_home(rule->group, size);
     } else {
-        home = atomic_load_explicit(rule->single, memory_order_acquire);
+        home = atomic_load_explicit(&rule->home, memory_order_acquire);
         if (unlikely(!home))
             home = single_home_slow(rule);
     }
@@ -96,11 +98,10 @@ ALWAYS_INLINE bool maybe_chosen(uint64_t ra)
     return table->entries[sites_index(table, ra)].ra || table->otherwise;
 }
 
-/* Apart, so that the calls that do not come here save no registers. */
-static __attribute__((noinline)) void *malloc_maybe(size_t size, uint64_t ra, uint64_t sp,
-                                                    uint64_t fp)
+static __attribute__((noinline)) void *malloc_slow(size_t size, uint64_t ra, uint64_t sp,
+                                                   uint64_t fp)
 {
-    const struct rule *rule = rule_of(ra, sp, fp);
+    struct rule *rule = rule_of(ra, sp, fp);
     if (!rule)
         return next.malloc(size);
     if (unlikely(rule->kind == PLAN_PRESIZE))
@@ -109,18 +110,103 @@ static __attribute__((noinline)) void *malloc_maybe(size_t size, uint64_t ra, ui
     return likely(block != NULL) ? block : next.malloc(size);
 }
 
+/* A block of the home, if its pool has one at hand. */
+ALWAYS_INLINE void *at_hand(struct home *home)
+{
+    void *block = NULL;
+#if PWISE_HAVE_SECTIONS
+    void *slots = __atomic_load_n(&home->pool.slots_, __ATOMIC_ACQUIRE);
+    if (unlikely(!slots) ||
+        unlikely(!pwise_section_pop_(slots, home->pool.id_at_, PWISE_CS_AT_(&home->pool), &block)))
+        return NULL;
+#endif
+    return block;
+}
+
+/* What is not at hand goes the slow way, from the start. Nothing returns to here, so no registers are saved. */
+ALWAYS_INLINE void *malloc_by(struct rule *rule, size_t size, uint64_t ra, uint64_t sp, uint64_t fp)
+{
+    struct home *home;
+    if (unlikely(rule->kind == PLAN_PRESIZE))
+        return malloc_slow(size, ra, sp, fp);
+    if (size - 1 >= rule->most_bytes)
+        return next.malloc(size);
+    if (rule->kind == PLAN_CLASSES)
+        home = atomic_load_explicit(&rule->group->homes[class_of(size)], memory_order_acquire);
+    else
+        home = atomic_load_explicit(&rule->home, memory_order_acquire);
+    size_t asked = unlooked + size;
+    if (unlikely(!home) || unlikely(asked >= LOOK_BYTES))
+        return malloc_slow(size, ra, sp, fp);
+    unlooked = asked;
+    void *block = at_hand(home);
+    return likely(block != NULL) ? block : malloc_slow(size, ra, sp, fp);
+}
+
+/*
+ * Rules that calls from inside wrappers have had lately, by return address and stack pointer. To step over a wrapper
+ * takes some ten loads, each of which needs the one before; the pool's own would have to wait for the last of them.
+ * Compared with a guess they are only checked meanwhile: the branch is predicted. The advised code, which needs no
+ * look-up, has none of that wait, so without it a trial would say less than is true.
+ */
+#define GUESSES 64u
+static _Atomic(struct rule *) guesses[GUESSES];
+
+ALWAYS_INLINE struct rule *rule_guessed(struct rule *rule, uint64_t ra, uint64_t sp)
+{
+    _Atomic(struct rule *) *cell =
+        &guesses[(ra ^ sp << 8) * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (GUESSES - 1)];
+    struct rule *guess = atomic_load_explicit(cell, memory_order_relaxed);
+    if (likely(guess == rule)) {
+        __asm__ volatile("" : "+r"(guess)); /* the compiler is not to use `rule` instead */
+        return guess;
+    }
+    atomic_store_explicit(cell, rule, memory_order_relaxed);
+    return rule;
+}
+
+static __attribute__((noinline)) void *malloc_deeper(size_t size, uint64_t ra, uint64_t sp,
+                                                     uint64_t fp, struct site_entry *entry)
+{
+    entry = sites_deeper(entry, sp, fp);
+    if (unlikely(!entry) || unlikely(!atomic_load_explicit(&entry->seen, memory_order_relaxed)))
+        return malloc_slow(size, ra, sp, fp);
+    return malloc_by(rule_guessed(entry->rule, ra, sp), size, ra, sp, fp);
+}
+
+/* Apart, so that the calls that do not come here save no registers. */
+static __attribute__((noinline)) void *malloc_maybe(size_t size, uint64_t ra, uint64_t sp,
+                                                    uint64_t fp, struct site_table *table,
+                                                    struct site_entry *entry)
+{
+    if (!entry->ra) {
+        if (unlikely(table->look_again) || unlikely(ra - sites_own_start < sites_own_bytes))
+            return malloc_slow(size, ra, sp, fp);
+        return malloc_by(table->otherwise, size, ra, sp, fp);
+    }
+    if (unlikely(entry->ra != ra))
+        return malloc_slow(size, ra, sp, fp);
+    if (entry->deeper)
+        return malloc_deeper(size, ra, sp, fp, entry);
+    if (unlikely(!atomic_load_explicit(&entry->seen, memory_order_relaxed)))
+        return malloc_slow(size, ra, sp, fp);
+    return malloc_by(entry->rule, size, ra, sp, fp);
+}
+
 EXPORT void *malloc(size_t size)
 {
-    if (likely(!maybe_chosen(CALLER_RA)))
+    struct site_table *table = atomic_load_explicit(&sites_now, memory_order_acquire);
+    struct site_entry *entry = &table->entries[sites_index(table, CALLER_RA)];
+    if (likely(!entry->ra) && likely(!table->otherwise))
         return next.malloc(size);
-    return malloc_maybe(size, CALLER_RA, CALLER_SP, CALLER_FP);
+    return malloc_maybe(size, CALLER_RA, CALLER_SP, CALLER_FP, table, entry);
 }
 
 EXPORT void *calloc(size_t count, size_t size)
 {
     if (likely(!maybe_chosen(CALLER_RA)))
         return next.calloc(count, size);
-    const struct rule *rule = rule_of(CALLER_RA, CALLER_SP, CALLER_FP);
+    struct rule *rule = rule_of(CALLER_RA, CALLER_SP, CALLER_FP);
     size_t bytes;
     if (likely(!rule) || __builtin_mul_overflow(count, size, &bytes))
         return next.calloc(count, size);
@@ -165,10 +251,10 @@ static void *resize_pooled(void *old, size_t size)
     return block;
 }
 
-ALWAYS_INLINE void *resize(void *old, size_t size, const struct rule *rule_if_new)
+ALWAYS_INLINE void *resize(void *old, size_t size, struct rule *rule_if_new)
 {
     if (!old) {
-        const struct rule *rule = rule_if_new;
+        struct rule *rule = rule_if_new;
         if (likely(!rule))
             return next.realloc(NULL, size);
         if (unlikely(rule->kind == PLAN_PRESIZE))
@@ -201,7 +287,7 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
 }
 
 /* A block by the rule at multiples of `align`, or NULL. */
-ALWAYS_INLINE void *aligned_take(const struct rule *rule, size_t align, size_t size)
+ALWAYS_INLINE void *aligned_take(struct rule *rule, size_t align, size_t size)
 {
     if (likely(!rule) || rule->kind == PLAN_PRESIZE || size - 1 >= rule->most_bytes ||
         align & (align - 1))
@@ -214,7 +300,7 @@ ALWAYS_INLINE void *aligned_take(const struct rule *rule, size_t align, size_t s
 
 EXPORT int posix_memalign(void **ret_block, size_t align, size_t size)
 {
-    const struct rule *rule = rule_of(CALLER_RA, CALLER_SP, CALLER_FP);
+    struct rule *rule = rule_of(CALLER_RA, CALLER_SP, CALLER_FP);
     void *block = align >= sizeof(void *) ? aligned_take(rule, align, size) : NULL;
     if (!block)
         return next.posix_memalign(ret_block, align, size);

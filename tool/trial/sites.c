@@ -27,7 +27,7 @@ struct site_node {
 /* What a table is made from: return addresses as a tree, malloc's callers first. */
 struct draft {
     uint64_t ra;
-    const struct rule *rule;
+    struct rule *rule;
     struct draft *callers, *sibling;
 };
 
@@ -35,20 +35,21 @@ struct draft {
 static struct {
     unsigned shift;
     bool look_again;
-    const struct rule *otherwise;
+    struct rule *otherwise;
     struct site_entry entries[3];
 } nothing = {.shift = 63};
 _Static_assert(offsetof(struct site_table, entries) == offsetof(__typeof__(nothing), entries),
                "laid out alike");
 _Atomic(struct site_table *) sites_now = (struct site_table *)(void *)&nothing;
 bool sites_presize;
+uint64_t sites_own_start, sites_own_bytes;
 
 static struct {
     pthread_mutex_t lock;
     /* Constant after sites_init: */
     struct plan *plan;
     struct rule rules[PLAN_SITES], everything;
-    uint64_t own_start, own_end, linker_start, linker_end;
+    uint64_t linker_start, linker_end;
     /* Filled as pools are made: */
     struct group groups[PLAN_SITES], everything_group;
     _Atomic(struct home *) singles[PLAN_SITES];
@@ -201,7 +202,9 @@ int sites_init(struct plan *plan)
     if (status)
         return status;
     state.plan = plan;
-    modules_find((uint64_t)(uintptr_t)sites_init, &unused, &state.own_start, &state.own_end);
+    uint64_t own_end;
+    modules_find((uint64_t)(uintptr_t)sites_init, &unused, &sites_own_start, &own_end);
+    sites_own_bytes = own_end - sites_own_start;
     /* The dynamic linker's own code: its debugger hook lies there. */
     extern struct r_debug _r_debug;
     modules_find((uint64_t)(uintptr_t)&_r_debug, &unused, &state.linker_start, &state.linker_end);
@@ -264,10 +267,10 @@ static void look_again(uint64_t ra)
     pthread_mutex_unlock(&state.lock);
 }
 
-const struct rule *sites_otherwise_slow(uint64_t ra)
+struct rule *sites_otherwise_slow(uint64_t ra)
 {
     /* Of the pools' own making. */
-    if (ra - state.own_start < state.own_end - state.own_start)
+    if (ra - sites_own_start < sites_own_bytes)
         return NULL;
     struct site_table *table = atomic_load_explicit(&sites_now, memory_order_acquire);
     if (table->look_again)

@@ -23,18 +23,19 @@
 struct rule {
     uint32_t kind; /* enum plan_rule */
     uint32_t site; /* in the plan; UINT32_MAX: everything */
-    size_t
-        most_bytes; /* larger requests, and those of 0, are left to the program's allocator; PLAN_PASS: 0;
-                          PLAN_PRESIZE: the size asked for */
-    _Atomic(struct home *) *single; /* PLAN_ONE_SIZE: where its home is, once it is made */
+    /* Larger requests, and those of 0, are left to the program's allocator; PLAN_PASS: 0; PLAN_PRESIZE: the size
+     * asked for. */
+    size_t most_bytes;
+    _Atomic(struct home *) home;    /* PLAN_ONE_SIZE: *single, once it is made */
     struct group *group;            /* PLAN_CLASSES */
+    _Atomic(struct home *) *single; /* PLAN_ONE_SIZE: shared by the rules of a group */
 };
 
 struct site_node;
 
 struct site_entry {
     uint64_t ra;                    /* 0: none */
-    const struct rule *rule;        /* NULL: this frame alone does not decide */
+    struct rule *rule;              /* NULL: this frame alone does not decide */
     const struct site_node *deeper; /* NULL: it alone does */
     _Atomic uint32_t seen;
 };
@@ -42,14 +43,16 @@ struct site_entry {
 /* Looked up by linear probing; at most one cell in eight is in use, so most look-ups end at the first. */
 struct site_table {
     unsigned shift;
-    bool look_again;              /* a module is being loaded: see sites_loading() */
-    const struct rule *otherwise; /* for calls of no site; NULL: none */
+    bool look_again;        /* a module is being loaded: see sites_loading() */
+    struct rule *otherwise; /* for calls of no site; NULL: none */
     struct site_entry entries[];
 };
 
 #pragma GCC visibility push(hidden)
 
 extern _Atomic(struct site_table *) sites_now; /* never NULL */
+extern uint64_t sites_own_start,
+    sites_own_bytes;       /* this library's code; constant once the plan is known */
 extern bool sites_presize; /* some site has PLAN_PRESIZE; constant once the plan is known */
 
 /* Reads the plan and builds the first table. 0 or -errno. Once, by one thread. */
@@ -62,7 +65,7 @@ void sites_unloaded(void);
 void sites_loading(void);
 
 /* What table->otherwise leads to: the rule for a call that is no site's. NULL: the program's allocator. */
-const struct rule *sites_otherwise_slow(uint64_t ra);
+struct rule *sites_otherwise_slow(uint64_t ra);
 
 /* The entry that decides a call from inside a wrapper, or NULL. `sp` and `fp` are those of malloc's caller. */
 struct site_entry *sites_deeper(struct site_entry *entry, uint64_t sp, uint64_t fp);
