@@ -129,6 +129,15 @@ def rebuilt(folder):
 
 
 @case
+def mapped_with_holes(folder):
+    """A program whose segments lie apart is known again by its build id, too."""
+    path, sites = advice(folder, mine / "wrapped_holes")
+    check(bool(sites["one"]["calls"][0]["build_id"]), True, "the build is known")
+    done = attempt("--json", "-n", "1", "--from", path, "--site", sites["one"]["id"], "--", mine / "wrapped_holes")
+    check(arm(json.loads(done.stdout), "pooled")["blocks_from_pools"], 1001, "blocks from pools")
+
+
+@case
 def not_asked_for(folder):
     """A site that this run does not come by is not passed over in silence."""
     path, sites = advice(folder, mine / "fussy", "reads")

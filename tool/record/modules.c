@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "mapping.h"
 
 /* glibc 2.35: finds an object without locks or allocation, safe in signal handlers (Linux and the GNU
  * C Library manual, "Dynamic Linker Introspection"). */
@@ -72,22 +73,14 @@ static void path_set(char *ret_path, const char *name)
     ret_path[used + length] = '\0';
 }
 
-/* Build id from the notes of the mapped file whose ELF header lies at `start`. */
-static void build_id_set(struct channel_module *module, const char *start, const char *end)
+/* Build id from the notes of the mapped file. */
+static void build_id_set(struct channel_module *module, const ElfW(Phdr) *segments, unsigned count)
 {
-    const ElfW(Ehdr) *header = (const void *)start;
-    if ((size_t)(end - start) < sizeof *header || memcmp(header->e_ident, ELFMAG, SELFMAG) ||
-        header->e_phentsize != sizeof(ElfW(Phdr)) ||
-        header->e_phoff > (size_t)(end - start) - header->e_phnum * sizeof(ElfW(Phdr)))
-        return;
-    const ElfW(Phdr) *segments = (const void *)(start + header->e_phoff);
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        if (segments[i].p_type != PT_NOTE)
+    for (unsigned i = 0; i < count; i++) {
+        if (segments[i].p_type != PT_NOTE || !mapping_is_loaded(segments, count, &segments[i]))
             continue;
         const char *note = (const char *)(uintptr_t)(module->bias + segments[i].p_vaddr);
-        const char *notes_end = note + segments[i].p_memsz;
-        if (note < start || notes_end > end || notes_end < note)
-            continue;
+        const char *notes_end = note + segments[i].p_filesz;
         while ((size_t)(notes_end - note) >= sizeof(ElfW(Nhdr))) {
             const ElfW(Nhdr) *head = (const void *)note;
             uint64_t align = segments[i].p_align == 8 ? 7 : 3;
@@ -113,8 +106,7 @@ int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start
         return -1;
     uint64_t start = (uintptr_t)object.dlfo_map_start, end = (uintptr_t)object.dlfo_map_end;
     *ret_eh_frame_hdr = object.dlfo_eh_frame;
-    *ret_start = start;
-    *ret_end = end;
+    mapping_around_unwind_data(&object, ret_start, ret_end);
     struct channel *channel = modules.channel;
     uint32_t generation = atomic_load_explicit(&modules.generation, memory_order_acquire) + 1;
     uint32_t count = atomic_load_explicit(&channel->module_count, memory_order_acquire);
@@ -134,7 +126,9 @@ int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start
     module->end = end;
     module->bias = object.dlfo_link_map ? object.dlfo_link_map->l_addr : 0;
     path_set(module->path, object.dlfo_link_map ? object.dlfo_link_map->l_name : "");
-    build_id_set(module, (const char *)(uintptr_t)start, (const char *)(uintptr_t)end);
+    const ElfW(Phdr) *segments;
+    unsigned segment_count = mapping_segments(&object, &segments);
+    build_id_set(module, segments, segment_count);
     atomic_store_explicit(&module->ready, 1, memory_order_release);
     atomic_store_explicit(&modules.registered[number], generation, memory_order_release);
     return (int)number;

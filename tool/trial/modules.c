@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mapping.h"
+
 struct look {
     struct plan *plan;
     struct loaded *loaded;
@@ -99,7 +101,6 @@ int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start
     if (_dl_find_object((void *)(uintptr_t)pc, &object))
         return -1;
     *ret_eh_frame_hdr = object.dlfo_eh_frame;
-    *ret_start = (uintptr_t)object.dlfo_map_start;
-    *ret_end = (uintptr_t)object.dlfo_map_end;
+    mapping_around_unwind_data(&object, ret_start, ret_end);
     return 0;
 }
