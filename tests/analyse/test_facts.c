@@ -199,6 +199,30 @@ static void the_simulated_pool(void **state)
     program_destroy(p);
 }
 
+/* As the library bounds itself: 64 MiB idle, and nothing that is left alone for a whole cycle. */
+static void the_simulated_pool_gives_back(void **state)
+{
+    (void)state;
+    struct program *p = program_create(MAIN, NULL);
+    static uint32_t blocks[100];
+    for (int i = 0; i < 100; i++)
+        blocks[i] = program_alloc(p, 0, 0x20, 1 << 20);
+    for (int i = 0; i < 100; i++)
+        program_free(p, 0, 0x30, blocks[i]); /* 64 kept */
+    for (int i = 0; i < 10; i++)
+        program_alloc(p, 0, 0x20, 1 << 20); /* hit */
+    p->now_ns += UINT64_C(5000000000);      /* 54 are victims now */
+    for (int i = 0; i < 10; i++)
+        program_alloc(p, 0, 0x20, 1 << 20); /* hit */
+    p->now_ns += UINT64_C(5000000000);
+    program_alloc(p, 0, 0x20, 1 << 20); /* the other 44 are gone */
+    program_finish(p);
+    const struct analyse_site *site = program_site(p, MAIN, 0x20);
+    assert_int_equal(site->pool_drops, 36);
+    assert_int_equal(site->pool_hits, 20);
+    program_destroy(p);
+}
+
 static void pages_at_the_peak(void **state)
 {
     (void)state;
@@ -290,6 +314,7 @@ int main(void)
         cmocka_unit_test(growth_chains),
         cmocka_unit_test(bursts),
         cmocka_unit_test(the_simulated_pool),
+        cmocka_unit_test(the_simulated_pool_gives_back),
         cmocka_unit_test(pages_at_the_peak),
         cmocka_unit_test(neighbours_are_near_on_either_side),
         cmocka_unit_test(modules_that_are_one_file_are_one),

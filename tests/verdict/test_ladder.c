@@ -483,11 +483,42 @@ static void simpler_measurements_are_told(void **state)
     facts.input.cost.simpler.measured = true;
     facts.input.cost.simpler.kind = VERDICT_STACK;
     facts.input.cost.simpler.pair_ns = 1;
+    facts.input.cost.simpler.saved_ci95[0] = 0.05;
     expect_reason(&facts, VERDICT_STACK, "measured, 1 ns instead of 10 ns a block");
     verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
     assert_true(verdict.saved_share > 0.08 && verdict.saved_share <= 0.09);
     assert_int_equal(verdict.simpler, VERDICT_STACK);
     verdict_done(&verdict);
+}
+
+/* What was measured to save nothing is not advised, though the facts would have it. */
+static void simpler_ways_that_lose(void **state)
+{
+    static const struct {
+        void (*make)(struct facts *);
+        enum verdict_kind kind;
+    } cases[] = {
+        {facts_stack, VERDICT_STACK}, {facts_hoist, VERDICT_HOIST}, {facts_arena, VERDICT_ARENA}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct facts facts;
+        cases[i].make(&facts);
+        facts.input.cost.measured = true;
+        facts.input.cost.pool_pair_ns = facts.input.cost.malloc_pair_ns + 2;
+        facts.input.cost.saved_ci95[0] = -0.03;
+        facts.input.cost.saved_ci95[1] = -0.01;
+        facts.input.cost.simpler.measured = true;
+        facts.input.cost.simpler.kind = cases[i].kind;
+        facts.input.cost.simpler.pair_ns = facts.input.cost.malloc_pair_ns - 1;
+        facts.input.cost.simpler.saved_ci95[0] = 0.01;
+        struct verdict verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
+        assert_int_equal(verdict.kind, cases[i].kind);
+        verdict_done(&verdict);
+        facts.input.cost.simpler.pair_ns = facts.input.cost.malloc_pair_ns + 1;
+        facts.input.cost.simpler.saved_ci95[0] = -0.02;
+        verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
+        assert_true(verdict.kind == VERDICT_LOSES || verdict.kind == VERDICT_TAIL);
+        verdict_done(&verdict);
+    }
 }
 
 /* Estimated: a step costs what a block of the sizes that it grows through does. */
@@ -573,6 +604,7 @@ int main(void)
         cmocka_unit_test(threads_are_told),
         cmocka_unit_test(measurements_decide),
         cmocka_unit_test(simpler_measurements_are_told),
+        cmocka_unit_test(simpler_ways_that_lose),
         cmocka_unit_test(growth_has_its_own_price),
         cmocka_unit_test(growth_that_stays),
         cmocka_unit_test(ranks_count_by_cost_too),

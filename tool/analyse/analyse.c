@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define PREFIX_EVENTS 300000u
-#define POOL_ITEMS    64u
 #define AHEAD         4u /* events between two steps of prefetching */
 
 /* What a callback begins with: nothing is taken after finish, nor after an error. */
@@ -194,8 +193,6 @@ struct analyse *analyse_create(const struct analyse_options *options)
     a->options = *options;
     if (!a->options.prefix_events)
         a->options.prefix_events = PREFIX_EVENTS;
-    if (!a->options.pool_items)
-        a->options.pool_items = POOL_ITEMS;
     a->sink = (struct trace_sink){.context = a,
                                   .process = on_process,
                                   .module = on_module,

@@ -37,7 +37,7 @@ struct analyse_options {
     /* The function named by --request: its instances are requests. 0: none. */
     bool (*is_request)(void *context, uint64_t function);
     uint32_t prefix_events; /* 0: 300,000 */
-    uint32_t pool_items;    /* bound of the simulated pool, items idle per thread; 0: 64 */
+    uint32_t pool_items;    /* bound of the simulated pool, items idle per thread; 0: 64 MiB of them, as the library */
 };
 
 #define ANALYSE_LEVELS 16 /* outlived frames beyond this are counted in the last */
@@ -109,7 +109,8 @@ struct analyse_site {
         uint64_t address;
     } grow;
 
-    /* A pool of pool_items per thread, put at free by the freeing thread, get at allocation. */
+    /* A pool per thread, put at free by the freeing thread, get at allocation; what no get took for a whole reclaim
+     * cycle, of 5 s, is gone. */
     uint64_t pool_hits, pool_drops; /* pool_hits / allocations is the hit rate */
 
     /* Density, for SLAB: pages (4 KiB) that hold live blocks of the site at its peak, sampled 1 in 16. */

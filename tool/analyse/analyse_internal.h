@@ -185,7 +185,9 @@ struct chain {     /* a site's key: its own code, then its wrappers' inwards */
 };
 
 struct lane {
-    uint32_t idle; /* items in the simulated pool */
+    uint32_t idle,
+        victims;    /* items in the simulated pool; those that were idle when this cycle began */
+    uint32_t cycle; /* of these two */
     bool allocated;
 };
 
@@ -278,6 +280,8 @@ _Static_assert(sizeof(struct block) == 64, "a block is one cache line");
 
 struct analyse {
     struct analyse_options options;
+    uint32_t cycle; /* of the simulated pools */
+    uint64_t cycle_end_ns;
     struct trace_sink sink;
     struct analyse_totals totals;
     uint64_t live_blocks, live_bytes;

@@ -5,6 +5,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+/* As the library does by itself: what a pool keeps idle, and the time between two cycles. */
+#define POOL_IDLE_BYTES ((uint64_t)64 << 20)
+#define POOL_CYCLE_NS   UINT64_C(5000000000)
+
 /* Only the number just past the highest so far is new: a broken number cannot ask for memory. */
 int blocks_slot_slow(struct analyse *a, uint32_t number, struct block **ret_block)
 {
@@ -117,11 +121,40 @@ static bool is_near(uint64_t address, uint64_t previous, uint64_t size)
     return size > UINT64_MAX / 2 || distance <= size * 2;
 }
 
+/* The simulated pool's reclaim cycles, as the library's: what is idle when one begins and still is when it ends, goes. */
+static void pool_age(const struct analyse *a, struct lane *pool)
+{
+    if (pool->cycle == a->cycle)
+        return;
+    pool->victims = pool->cycle + 1 == a->cycle ? pool->idle : 0;
+    pool->idle = 0;
+    pool->cycle = a->cycle;
+}
+
+static bool pool_get(const struct analyse *a, struct lane *pool)
+{
+    pool_age(a, pool);
+    uint32_t *from = pool->idle ? &pool->idle : &pool->victims;
+    if (!*from)
+        return false;
+    (*from)--;
+    return true;
+}
+
+static void cycles_advance(struct analyse *a, uint64_t now_ns)
+{
+    uint64_t passed = (now_ns - a->cycle_end_ns) / POOL_CYCLE_NS + 1;
+    a->cycle += (uint32_t)passed;
+    a->cycle_end_ns += passed * POOL_CYCLE_NS;
+}
+
 static int block_allocated(struct analyse *a, const struct trace_event *event)
 {
     struct thread *thread = &a->threads[event->thread];
     thread->clock++;
     thread->run = 0;
+    if (event->time_ns >= a->cycle_end_ns)
+        cycles_advance(a, event->time_ns);
 
     uint32_t seat_number = thread->unknown_seat;
     uint8_t flags = BLOCK_LIVE;
@@ -155,10 +188,8 @@ static int block_allocated(struct analyse *a, const struct trace_event *event)
         flags |= BLOCK_SEATED;
     }
     struct lane *lane = &a->lanes[seat->lane];
-    if (lane->idle) {
-        lane->idle--;
+    if (pool_get(a, lane))
         site->pool_hits++;
-    }
     *block = (struct block){.address = event->address,
                             .size = event->size,
                             .born_ns = event->time_ns,
@@ -260,8 +291,12 @@ static int pool_put(struct analyse *a, struct site *site, const struct block *bl
         if (result)
             return result;
     }
-    if (a->lanes[lane].idle < a->options.pool_items)
-        a->lanes[lane].idle++;
+    struct lane *pool = &a->lanes[lane];
+    pool_age(a, pool);
+    uint64_t items = (uint64_t)pool->idle + pool->victims;
+    if (a->options.pool_items ? items < a->options.pool_items
+                              : items * block->size < POOL_IDLE_BYTES)
+        pool->idle++;
     else
         site->pool_drops++;
     return 0;

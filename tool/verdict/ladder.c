@@ -52,6 +52,13 @@ static double simpler_saves(const struct ladder *ladder, enum verdict_kind kind,
     return !measured ? otherwise : ladder->w->simpler_ns > 0 ? ladder->w->simpler_ns : 0;
 }
 
+/* Whether just that was replayed, and not seen to save anything. */
+static bool simpler_fails(const struct ladder *ladder, enum verdict_kind kind)
+{
+    const struct verdict_cost *cost = &ladder->w->input->cost;
+    return cost->simpler.measured && cost->simpler.kind == kind && cost->simpler.saved_ci95[0] <= 0;
+}
+
 /* "; measured, 1.2 ns instead of 9.8 ns a block" */
 static void say_simpler_price(const struct ladder *ladder, enum verdict_kind kind)
 {
@@ -69,6 +76,7 @@ static bool rung_frame(const struct ladder *ladder, struct decision *ret_decisio
     const struct analyse_site *site = w->facts;
     uint64_t live = site->max_live_in_instance ? site->max_live_in_instance : 1;
     if (w->input->names.system || w->grows || !w->frames_known || site->freed_by_other_thread ||
+        simpler_fails(ladder, VERDICT_STACK) ||
         !at_least(ladder, (double)site->allocations, THRESHOLD_FRAME_ALLOCATIONS) ||
         !at_least(ladder, w->in_frame, THRESHOLD_FRAME_SHARE) ||
         (double)live > threshold(ladder->thresholds, THRESHOLD_FRAME_LIVE) ||
@@ -261,13 +269,6 @@ static double waste_ns(const struct weighed *w, uint64_t bytes)
     return waste > 0 ? waste / PAGE_BYTES * w->input->cost.page_ns : 0;
 }
 
-static bool presize_fails(const struct ladder *ladder, double saved_ns)
-{
-    const struct verdict_cost *cost = &ladder->w->input->cost;
-    return saved_ns <= 0 || (cost->simpler.measured && cost->simpler.kind == VERDICT_PRESIZE &&
-                             cost->simpler.saved_ci95[0] <= 0);
-}
-
 static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision)
 {
     const struct weighed *w = ladder->w;
@@ -289,7 +290,7 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
             (struct decision){.kind = VERDICT_POOL, .bytes = w->pool.bytes, .saved_ns = w->pool_ns};
         return true;
     }
-    if (presize_fails(ladder, saved_ns))
+    if (saved_ns <= 0 || simpler_fails(ladder, VERDICT_PRESIZE))
         return false;
 
     fprintf(ladder->reason,
@@ -309,6 +310,7 @@ static bool rung_hoist(const struct ladder *ladder, struct decision *ret_decisio
     const struct weighed *w = ladder->w;
     const struct analyse_site *site = w->facts;
     if (!w->frames_known || !kept_at_hand(w) || site->max_live_in_instance > 1 ||
+        simpler_fails(ladder, VERDICT_HOIST) || simpler_fails(ladder, VERDICT_STACK) ||
         !at_least(ladder, w->in_caller, THRESHOLD_HOIST_SHARE))
         return false;
 
@@ -341,7 +343,8 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
 {
     const struct weighed *w = ladder->w;
     const struct analyse_site *site = w->facts;
-    if (!w->bursts || !at_least(ladder, (double)w->arena_sites, THRESHOLD_ARENA_SITES))
+    if (!w->bursts || !at_least(ladder, (double)w->arena_sites, THRESHOLD_ARENA_SITES) ||
+        simpler_fails(ladder, VERDICT_ARENA))
         return false;
     fprintf(ladder->reason, "%s of its frees come in runs of 32 or more, under ",
             figure_share(share_of((double)site->freed_in_burst, (double)site->frees)).text);
