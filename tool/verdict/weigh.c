@@ -166,14 +166,17 @@ uint64_t pool_item_bytes(const struct weighed *w)
     return w->largest > w->cap && w->cap_covers ? w->cap : round_to_class(w->largest);
 }
 
-#define ITEM_WASTE   4     /* item / median block at most */
+#define ITEM_WASTE 4 /* item / median block at most */
+#define MALLOC_LEAST                                                                               \
+    24 /* what a block has at least, of glibc's malloc: an item of four of them wastes little either */
 #define BUFFER_BYTES 65536 /* as far as a pool of buffers goes by default */
 
 /* Items of the cap's size, and malloc for what is larger, waste little when most blocks are nearly that large; else
  * each item holds a block of its own. */
 static enum verdict_pool_kind capped(const struct weighed *w, uint64_t cap)
 {
-    return cap <= ITEM_WASTE * w->facts->size.p50 ? VERDICT_POOL_PLAIN : VERDICT_POOL_CAPPED;
+    uint64_t usual = w->facts->size.p50 > MALLOC_LEAST ? w->facts->size.p50 : MALLOC_LEAST;
+    return cap <= ITEM_WASTE * usual ? VERDICT_POOL_PLAIN : VERDICT_POOL_CAPPED;
 }
 
 /* Blocks that grow belong in buffers that are kept with the room they have gained. */
