@@ -78,10 +78,12 @@ bench-record: deps-bench
 	@$(MAKE) --no-print-directory compile
 	python3 bench/record.py --build $(BUILD) $(if $(RECORD_ROUNDS),--rounds $(RECORD_ROUNDS)) $(if $(RECORD_SCALE),--scale $(RECORD_SCALE))
 
-# Whether what advise says comes true: predicted against measured, and what was missed.
+# Whether what advise says comes true: predicted against measured, and what was missed; first on the programs that the
+# thresholds were found with, then on others.
 bench-truth: deps-bench
 	@$(MAKE) --no-print-directory compile
 	python3 bench/truth.py --build $(BUILD)
+	python3 bench/truth.py --build $(BUILD) --held-out
 
 install: all
 	@$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)

@@ -241,6 +241,19 @@ def workloads(inputs, scale):
     ]
 
 
+def held_out():
+    """Programs that nothing here was adjusted to, and that need no inputs beside their script."""
+    scripts = pathlib.Path(__file__).resolve().parent / "held_out"
+    return [
+        Workload("perl", ["perl", scripts / "split.pl"], needs=("perl",)),
+        Workload("lua", ["lua5.4", scripts / "collect.lua"], needs=("lua5.4",)),
+        Workload("bc", ["bc", "-q", scripts / "digits.bc"], needs=("bc",)),
+        # Its own allocator would hide all blocks of up to 512 bytes.
+        Workload("python", ["python3", "-S", scripts / "documents.py"], needs=("python3",), env={"PYTHONMALLOC": "malloc"}),
+        Workload("mawk", ["mawk", "-f", scripts / "pairs.awk"], needs=("mawk",)),
+    ]
+
+
 @contextlib.contextmanager
 def scratch_directory():
     with tempfile.TemporaryDirectory(prefix="poolwise-bench-") as path:
