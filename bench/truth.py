@@ -122,11 +122,22 @@ def figures(rows):
         scale = max(abs(measured), abs(row["predicted_share"]))
         errors.append(abs(measured - row["predicted_share"]) / scale if scale else 0)
     won = [row for row in advised if row["saved_share_against_control"]["ci95"][0] > 0]
-    missed = [row for row in others if row["saved_share_against_control"]["ci95"][0] > 0 and
-              row["saved_share_against_control"]["median"] > NOTICEABLE]
+    missed = [row for row in others if is_missed(row)]
     return {"error": (statistics.median(errors) if errors else None, len(errors)),
             "confirmed": (len(won) / len(advised) if advised else None, len(advised)),
             "missed": (len(missed) / len(others) if others else None, len(others))}
+
+
+def is_missed(row):
+    saving = row["saved_share_against_control"]
+    return not row["advised"] and saving and saving["ci95"][0] > 0 and saving["median"] > NOTICEABLE
+
+
+def hinted_line(rows):
+    """How the hint at SLAB did, which is no verdict: it asks for a trial."""
+    hinted = [row for row in rows if row["hinted"] and row["saved_share_against_control"]]
+    missed = [row for row in rows if is_missed(row)]
+    return (f"told with a +: {len(hinted)} sites, {sum(map(bool, map(is_missed, hinted)))} of them among the {len(missed)} missed")
 
 
 def verdict_lines(found):
@@ -183,7 +194,7 @@ def main():
                     print(text[-1], flush=True)
             except (programs.Failed, subprocess.TimeoutExpired, json.JSONDecodeError) as problem:
                 skipped.append(f"{workload.name}: {problem}")
-    tail = list(verdict_lines(figures(rows))) + [f"skipped: {reason}" for reason in skipped]
+    tail = [*verdict_lines(figures(rows)), hinted_line(rows), *(f"skipped: {reason}" for reason in skipped)]
     print("\n".join(tail))
     if options.output:
         pathlib.Path(options.output).write_text("\n".join(text + tail) + "\n")

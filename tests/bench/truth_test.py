@@ -37,6 +37,9 @@ expect("error: of the larger of both, in the median", (round(found["error"][0], 
 expect("a prediction that is too low counts alike", truth.figures([row(True, 0.05, 0.10, 0.09)])["error"], (0.5, 1))
 expect("nothing tried", truth.figures([]), {"error": (None, 0), "confirmed": (None, 0), "missed": (None, 0)})
 
+others = [row(False, 0, 0.02, 0.01) | {"hinted": hinted} for hinted in (True, False)] + [row(False, 0, 0.005, 0.001) | {"hinted": True}]
+expect("the hint is counted apart", truth.hinted_line(others), "told with a +: 2 sites, 1 of them among the 2 missed")
+
 said = "\n".join(truth.verdict_lines({"error": (0.3, 2), "confirmed": (0.95, 20), "missed": (None, 0)}))
 expect("a budget that is missed is said", "30 %  <= 25 %   2 sites   NOT KEPT" in said, True)
 expect("a budget that is kept is said", "95 %  >= 90 %   20 sites   kept" in said, True)
