@@ -509,12 +509,13 @@ static void simpler_ways_that_lose(void **state)
         facts.input.cost.simpler.measured = true;
         facts.input.cost.simpler.kind = cases[i].kind;
         facts.input.cost.simpler.pair_ns = facts.input.cost.malloc_pair_ns - 1;
-        facts.input.cost.simpler.saved_ci95[0] = 0.01;
+        facts.input.cost.simpler.saved_ci95[0] = -0.02;
+        facts.input.cost.simpler.saved_ci95[1] = 0.01; /* it cannot be told */
         struct verdict verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
         assert_int_equal(verdict.kind, cases[i].kind);
         verdict_done(&verdict);
         facts.input.cost.simpler.pair_ns = facts.input.cost.malloc_pair_ns + 1;
-        facts.input.cost.simpler.saved_ci95[0] = -0.02;
+        facts.input.cost.simpler.saved_ci95[1] = -0.01;
         verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
         assert_true(verdict.kind == VERDICT_LOSES || verdict.kind == VERDICT_TAIL);
         verdict_done(&verdict);

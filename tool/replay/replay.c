@@ -36,7 +36,7 @@ struct bench {
     const struct replay_options *options;
     struct replay_result *result;
     struct column *columns;
-    uint32_t step; /* every so many windows are replayed */
+    bool *used; /* by window: it is replayed */
     double begin_s;
 };
 
@@ -103,8 +103,9 @@ static void column_sum_first(struct bench *b, uint32_t variant)
     for (uint32_t which = 0; which < PRICES_FIRST; which++) {
         struct prices_place sums[IMAGE_PLACES + 1];
         memset(sums, 0, sizeof sums);
-        for (uint32_t window = b->step / 2; window < image->window_count; window += b->step)
-            prices_add(&b->columns[variant].prices[window], image, &windows_of(b)[window], which, NULL, sums);
+        for (uint32_t window = 0; window < image->window_count; window++)
+            if (b->used[window])
+                prices_add(&b->columns[variant].prices[window], image, &windows_of(b)[window], which, NULL, sums);
         column_sum(b, variant, which, sums);
     }
 }
@@ -118,7 +119,9 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
     struct image_result result;
     uint64_t faults = 0;
     memset(sums, 0, sizeof sums);
-    for (uint32_t window = b->step / 2; window < image->window_count; window += b->step) {
+    for (uint32_t window = 0; window < image->window_count; window++) {
+        if (!b->used[window])
+            continue;
         const struct image_request request = {window, variant, b->options->variants[variant].heap, 0};
         if (worker_ask(&column->worker, &request, &result))
             return column_fail(b, variant, WORKER_DIED);
@@ -153,7 +156,40 @@ static int repetition_run(struct bench *b, uint32_t repetition)
     return status;
 }
 
-/* How many windows the time is enough for: one is tried. */
+/* Blocks made by each place in a window. */
+static void makes_count(const struct image *image, const struct image_window *window, uint32_t ret_counts[IMAGE_PLACES])
+{
+    const struct image_thread *threads = image_at(image, window->threads_at);
+    memset(ret_counts, 0, IMAGE_PLACES * sizeof *ret_counts);
+    for (uint32_t i = 0; i < window->thread_count; i++) {
+        const struct image_op *ops = image_at(image, threads[i].ops_at);
+        for (uint32_t k = 0; k < threads[i].op_count; k++)
+            ret_counts[ops[k].place] += ops[k].code <= OP_ALIGNED;
+    }
+}
+
+/* A site that none of the windows used has blocks of gets the one with most. */
+static void places_cover(struct bench *b)
+{
+    const struct image *image = b->schedule->image;
+    uint32_t counts[IMAGE_PLACES], most[IMAGE_PLACES] = {0}, best[IMAGE_PLACES];
+    bool covered[IMAGE_PLACES] = {false};
+    for (uint32_t window = 0; window < image->window_count; window++) {
+        makes_count(image, &windows_of(b)[window], counts);
+        for (uint32_t place = 0; place < image->place_count; place++) {
+            covered[place] |= b->used[window] && counts[place];
+            if (counts[place] > most[place]) {
+                most[place] = counts[place];
+                best[place] = window;
+            }
+        }
+    }
+    for (uint32_t place = 0; place < image->place_count; place++)
+        if (!covered[place] && most[place])
+            b->used[best[place]] = true;
+}
+
+/* Which windows the time is enough for: one is tried. */
 static int windows_choose(struct bench *b)
 {
     uint32_t count = b->schedule->image->window_count;
@@ -173,13 +209,17 @@ static int windows_choose(struct bench *b)
     double wanted = ceil(repetition_s * MARGIN * REPLAY_LEAST / b->options->seconds);
     /* Programs have phases: a few windows at least, even if they take longer. */
     double most = count <= WINDOWS_LEAST ? 1 : count / WINDOWS_LEAST;
-    b->step = wanted <= 1 ? 1 : wanted >= most ? (uint32_t)most : (uint32_t)wanted;
+    uint32_t step = wanted <= 1 ? 1 : wanted >= most ? (uint32_t)most : (uint32_t)wanted;
+    for (uint32_t i = step / 2; i < count; i += step)
+        b->used[i] = true;
+    if (step > 1)
+        places_cover(b);
     b->result->windows = count;
-    for (uint32_t i = b->step / 2; i < count; i += b->step) {
-        b->result->windows_used++;
-        b->result->events += windows[i].event_count;
+    for (uint32_t i = 0; i < count; i++) {
+        b->result->windows_used += b->used[i];
+        b->result->events += b->used[i] ? windows[i].event_count : 0;
     }
-    b->result->cut = b->step > 1;
+    b->result->cut = b->result->windows_used < count;
     return 0;
 }
 
@@ -242,8 +282,12 @@ int replay_run(const struct schedule *schedule, const struct replay_options *opt
     struct bench bench = {.schedule = schedule, .options = options, .result = ret_result, .begin_s = now_s()};
     memset(ret_result, 0, sizeof *ret_result);
     bench.columns = calloc(options->variant_count, sizeof *bench.columns);
-    if (!bench.columns)
+    bench.used = calloc(schedule->image->window_count, sizeof *bench.used);
+    if (!bench.columns || !bench.used) {
+        free(bench.columns);
+        free(bench.used);
         return -ENOMEM;
+    }
     int status = workers_start(&bench);
     if (!status)
         status = windows_choose(&bench);
@@ -259,6 +303,7 @@ int replay_run(const struct schedule *schedule, const struct replay_options *opt
         free(bench.columns[i].prices);
     }
     free(bench.columns);
+    free(bench.used);
     ret_result->seconds = now_s() - bench.begin_s;
     return status;
 }

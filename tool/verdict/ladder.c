@@ -52,11 +52,17 @@ static double simpler_saves(const struct ladder *ladder, enum verdict_kind kind,
     return !measured ? otherwise : ladder->w->simpler_ns > 0 ? ladder->w->simpler_ns : 0;
 }
 
-/* Whether just that was replayed, and not seen to save anything. */
+/* Whether just that was replayed, and is not sure to save anything. */
 static bool simpler_fails(const struct ladder *ladder, enum verdict_kind kind)
 {
     const struct verdict_cost *cost = &ladder->w->input->cost;
     return cost->simpler.measured && cost->simpler.kind == kind && cost->simpler.saved_ci95[0] <= 0;
+}
+
+/* Or is even sure to save nothing. */
+static bool simpler_loses(const struct ladder *ladder, enum verdict_kind kind)
+{
+    return simpler_fails(ladder, kind) && ladder->w->input->cost.simpler.saved_ci95[1] <= 0;
 }
 
 /* "; measured, 1.2 ns instead of 9.8 ns a block" */
@@ -76,7 +82,7 @@ static bool rung_frame(const struct ladder *ladder, struct decision *ret_decisio
     const struct analyse_site *site = w->facts;
     uint64_t live = site->max_live_in_instance ? site->max_live_in_instance : 1;
     if (w->input->names.system || w->grows || !w->frames_known || site->freed_by_other_thread ||
-        simpler_fails(ladder, VERDICT_STACK) ||
+        simpler_loses(ladder, VERDICT_STACK) ||
         !at_least(ladder, (double)site->allocations, THRESHOLD_FRAME_ALLOCATIONS) ||
         !at_least(ladder, w->in_frame, THRESHOLD_FRAME_SHARE) ||
         (double)live > threshold(ladder->thresholds, THRESHOLD_FRAME_LIVE) ||
@@ -310,7 +316,7 @@ static bool rung_hoist(const struct ladder *ladder, struct decision *ret_decisio
     const struct weighed *w = ladder->w;
     const struct analyse_site *site = w->facts;
     if (!w->frames_known || !kept_at_hand(w) || site->max_live_in_instance > 1 ||
-        simpler_fails(ladder, VERDICT_HOIST) || simpler_fails(ladder, VERDICT_STACK) ||
+        simpler_loses(ladder, VERDICT_HOIST) || simpler_loses(ladder, VERDICT_STACK) ||
         !at_least(ladder, w->in_caller, THRESHOLD_HOIST_SHARE))
         return false;
 
@@ -344,7 +350,7 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
     const struct weighed *w = ladder->w;
     const struct analyse_site *site = w->facts;
     if (!w->bursts || !at_least(ladder, (double)w->arena_sites, THRESHOLD_ARENA_SITES) ||
-        simpler_fails(ladder, VERDICT_ARENA))
+        simpler_loses(ladder, VERDICT_ARENA))
         return false;
     fprintf(ladder->reason, "%s of its frees come in runs of 32 or more, under ",
             figure_share(share_of((double)site->freed_in_burst, (double)site->frees)).text);
