@@ -242,7 +242,7 @@ def workloads(inputs, scale):
 
 
 def held_out():
-    """Programs that nothing here was adjusted to, and that need no inputs beside their script."""
+    """Programs that no threshold was found with, and that need no inputs beside their script."""
     scripts = pathlib.Path(__file__).resolve().parent / "held_out"
     return [
         Workload("perl", ["perl", scripts / "split.pl"], needs=("perl",)),

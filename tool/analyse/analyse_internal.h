@@ -185,9 +185,9 @@ struct chain {     /* a site's key: its own code, then its wrappers' inwards */
 };
 
 struct lane {
-    uint32_t idle,
-        victims;    /* items in the simulated pool; those that were idle when this cycle began */
-    uint32_t cycle; /* of these two */
+    uint32_t idle;    /* items in the simulated pool, put in this cycle */
+    uint32_t victims; /* those that were idle when it began */
+    uint32_t cycle;   /* of these two */
     bool allocated;
 };
 

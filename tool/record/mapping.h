@@ -13,13 +13,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+typedef ElfW(Phdr) elf_segment; /* a program header */
+
 #pragma GCC visibility push(hidden)
 
 /* The program headers; how many. 0: not found. */
-unsigned mapping_segments(const struct dl_find_object *object, const ElfW(Phdr) * *ret_segments);
+unsigned mapping_segments(const struct dl_find_object *object, const elf_segment **ret_segments);
 
 /* Whether all of `part` lies in a segment that is loaded. */
-bool mapping_is_loaded(const ElfW(Phdr) * segments, unsigned count, const ElfW(Phdr) * part);
+bool mapping_is_loaded(const elf_segment *segments, unsigned count, const elf_segment *part);
 
 /* Readable memory around the module's unwind data, as unwind_find_module is to say. */
 void mapping_around_unwind_data(const struct dl_find_object *object, uint64_t *ret_start,

@@ -74,7 +74,7 @@ static void path_set(char *ret_path, const char *name)
 }
 
 /* Build id from the notes of the mapped file. */
-static void build_id_set(struct channel_module *module, const ElfW(Phdr) *segments, unsigned count)
+static void build_id_set(struct channel_module *module, const elf_segment *segments, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         if (segments[i].p_type != PT_NOTE || !mapping_is_loaded(segments, count, &segments[i]))
@@ -126,7 +126,7 @@ int modules_find(uint64_t pc, const void **ret_eh_frame_hdr, uint64_t *ret_start
     module->end = end;
     module->bias = object.dlfo_link_map ? object.dlfo_link_map->l_addr : 0;
     path_set(module->path, object.dlfo_link_map ? object.dlfo_link_map->l_name : "");
-    const ElfW(Phdr) *segments;
+    const elf_segment *segments;
     unsigned segment_count = mapping_segments(&object, &segments);
     build_id_set(module, segments, segment_count);
     atomic_store_explicit(&module->ready, 1, memory_order_release);

@@ -138,9 +138,11 @@ ALWAYS_INLINE void *malloc_by(struct rule *rule, size_t size, uint64_t ra, uint6
     size_t asked = unlooked + size;
     if (unlikely(!home) || unlikely(asked >= LOOK_BYTES))
         return malloc_slow(size, ra, sp, fp);
-    unlooked = asked;
     void *block = at_hand(home);
-    return likely(block != NULL) ? block : malloc_slow(size, ra, sp, fp);
+    if (unlikely(!block))
+        return malloc_slow(size, ra, sp, fp);
+    unlooked = asked;
+    return block;
 }
 
 /*

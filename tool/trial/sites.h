@@ -51,8 +51,8 @@ struct site_table {
 #pragma GCC visibility push(hidden)
 
 extern _Atomic(struct site_table *) sites_now; /* never NULL */
-extern uint64_t sites_own_start,
-    sites_own_bytes;       /* this library's code; constant once the plan is known */
+/* This library's code; constant once the plan is known. */
+extern uint64_t sites_own_start, sites_own_bytes;
 extern bool sites_presize; /* some site has PLAN_PRESIZE; constant once the plan is known */
 
 /* Reads the plan and builds the first table. 0 or -errno. Once, by one thread. */

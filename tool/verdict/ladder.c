@@ -52,17 +52,11 @@ static double simpler_saves(const struct ladder *ladder, enum verdict_kind kind,
     return !measured ? otherwise : ladder->w->simpler_ns > 0 ? ladder->w->simpler_ns : 0;
 }
 
-/* Whether just that was replayed, and is not sure to save anything. */
-static bool simpler_fails(const struct ladder *ladder, enum verdict_kind kind)
-{
-    const struct verdict_cost *cost = &ladder->w->input->cost;
-    return cost->simpler.measured && cost->simpler.kind == kind && cost->simpler.saved_ci95[0] <= 0;
-}
-
-/* Or is even sure to save nothing. */
+/* Whether just that was replayed, and cost no less than malloc. */
 static bool simpler_loses(const struct ladder *ladder, enum verdict_kind kind)
 {
-    return simpler_fails(ladder, kind) && ladder->w->input->cost.simpler.saved_ci95[1] <= 0;
+    const struct verdict_cost *cost = &ladder->w->input->cost;
+    return cost->simpler.measured && cost->simpler.kind == kind && ladder->w->simpler_ns <= 0;
 }
 
 /* "; measured, 1.2 ns instead of 9.8 ns a block" */
@@ -275,6 +269,14 @@ static double waste_ns(const struct weighed *w, uint64_t bytes)
     return waste > 0 ? waste / PAGE_BYTES * w->input->cost.page_ns : 0;
 }
 
+/* Room that is not used costs too, so here the whole interval has to be above nothing. */
+static bool presize_fails(const struct ladder *ladder, double saved_ns)
+{
+    const struct verdict_cost *cost = &ladder->w->input->cost;
+    return saved_ns <= 0 || (cost->simpler.measured && cost->simpler.kind == VERDICT_PRESIZE &&
+                             cost->simpler.saved_ci95[0] <= 0);
+}
+
 static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision)
 {
     const struct weighed *w = ladder->w;
@@ -296,7 +298,7 @@ static bool rung_grow(const struct ladder *ladder, struct decision *ret_decision
             (struct decision){.kind = VERDICT_POOL, .bytes = w->pool.bytes, .saved_ns = w->pool_ns};
         return true;
     }
-    if (saved_ns <= 0 || simpler_fails(ladder, VERDICT_PRESIZE))
+    if (presize_fails(ladder, saved_ns))
         return false;
 
     fprintf(ladder->reason,

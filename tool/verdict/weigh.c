@@ -167,8 +167,7 @@ uint64_t pool_item_bytes(const struct weighed *w)
 }
 
 #define ITEM_WASTE 4 /* item / median block at most */
-#define MALLOC_LEAST                                                                               \
-    24 /* what a block has at least, of glibc's malloc: an item of four of them wastes little either */
+#define MALLOC_LEAST 24 /* room of glibc's smallest block: items of a few of them waste nothing */
 #define BUFFER_BYTES 65536 /* as far as a pool of buffers goes by default */
 
 /* Items of the cap's size, and malloc for what is larger, waste little when most blocks are nearly that large; else
