@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BYTES_HIGH (1u << 30) /* no form is larger */
+#define BYTES_HIGH  (1u << 30) /* no form is larger */
+#define ALONE_SITES 3u         /* at most: each takes its part of the time */
 
 static const struct {
     const char *name, *file;
@@ -34,7 +36,7 @@ static bool library_find(const char *file, char *ret_path, size_t size)
 static struct appraise_row *row_add(struct appraisal *measure, enum appraise_backend backend, const char *name)
 {
     struct appraise_row *row = &measure->rows[measure->row_count++];
-    *row = (struct appraise_row){.backend = backend};
+    *row = (struct appraise_row){.backend = backend, .alone = IMAGE_PLACES};
     snprintf(row->name, sizeof row->name, "%s", name);
     return row;
 }
@@ -56,6 +58,18 @@ void appraise_rows(struct appraisal *measure, bool all)
         struct appraise_row *row = row_add(measure, APPRAISE_LIBRARY, libraries[i].name);
         memcpy(row->library, path, sizeof path);
     }
+}
+
+/* A pool of one site spares the others work, since there is less in the heap. Of all sites at once nobody knows which of
+ * them it was. Sites come the costliest first. */
+static void rows_alone(struct appraisal *measure, size_t site_count)
+{
+    for (uint32_t i = 0; i < measure->row_count; i++)
+        if (measure->rows[i].backend == APPRAISE_POOL && site_count == 1)
+            measure->rows[i].alone = 0;
+    for (uint32_t site = 0; site < ALONE_SITES && site < site_count && site_count > 1; site++)
+        if (measure->row_count < IMAGE_VARIANTS)
+            row_add(measure, APPRAISE_ALONE, "one site by a pool")->alone = site;
 }
 
 static uint32_t clamp_bytes(uint64_t bytes)
@@ -108,13 +122,18 @@ static uint32_t place_of(void *context, uint32_t stack)
     return site < places->site_limit ? places->of_site[site] : places->others;
 }
 
-static struct replay_share share_of_totals(const struct analyse_totals *totals)
+/* By place: the chosen sites' events, then all others'. */
+static void counts_make(struct analyse *analyse, const struct appraise_site *sites, size_t count, struct op_sizes *counts)
 {
-    if (!totals->allocations)
-        return (struct replay_share){-1, -1};
-    uint64_t frees = totals->frees > totals->unknown_frees ? totals->frees - totals->unknown_frees : 0;
-    return (struct replay_share){(double)totals->reallocs / (double)totals->allocations,
-                                 (double)frees / (double)totals->allocations};
+    const struct analyse_site *const *all;
+    size_t all_count = analyse_sites(analyse, &all);
+    memset(counts, 0, (count + 1) * sizeof *counts);
+    for (size_t i = 0; i < all_count; i++) {
+        size_t place = 0;
+        while (place < count && sites[place].facts->number != all[i]->number)
+            place++;
+        op_sizes_add(&counts[place], &all[i]->ops);
+    }
 }
 
 static int places_make(const struct analyse *analyse, const struct appraise_site *sites, size_t count, struct places *places)
@@ -141,15 +160,16 @@ static void variants_make(const struct appraisal *measure, const struct appraise
             .preload = row->backend == APPRAISE_LIBRARY ? row->library : NULL,
             .heap = row->backend == APPRAISE_FRESH      ? HEAP_FRESH
                     : row->backend == APPRAISE_LITTERED ? HEAP_LITTERED
-                                                       : HEAP_RECORDED};
+                                                       : HEAP_RECORDED,
+            .alone = row->alone};
         for (size_t k = 0; k < count; k++)
-            variants[i].forms[k] = row->backend == APPRAISE_POOL      ? pool_form(&sites[k])
+            variants[i].forms[k] = row->backend == APPRAISE_POOL || row->alone == k ? pool_form(&sites[k])
                                    : row->backend == APPRAISE_SIMPLER ? simpler_form(&sites[k])
                                                                      : (struct image_form){FORM_MALLOC, 0, 0};
     }
 }
 
-int appraise_run(struct appraisal *measure, const struct windows *windows, const struct analyse *analyse,
+int appraise_run(struct appraisal *measure, const struct windows *windows, struct analyse *analyse,
                 const struct appraise_site *sites, size_t site_count, const struct appraise_options *options)
 {
     struct places places;
@@ -166,20 +186,14 @@ int appraise_run(struct appraisal *measure, const struct windows *windows, const
     measure->unknown = schedule.unknown;
     measure->too_large = schedule.too_large;
 
-    struct replay_share shares[IMAGE_PLACES + 1];
-    for (size_t i = 0; i < site_count; i++) {
-        const struct analyse_site *facts = sites[i].facts;
-        double made = (double)facts->allocations;
-        shares[i] = (struct replay_share){((double)facts->grow.steps + (double)facts->grow.shrinks) / made,
-                                          (double)facts->frees / made};
-    }
-    shares[site_count] = (struct replay_share){-1, -1};
-    shares[site_count + 1] = share_of_totals(analyse_totals(analyse));
+    struct op_sizes counts[IMAGE_PLACES];
+    counts_make(analyse, sites, site_count, counts);
+    rows_alone(measure, site_count);
     struct replay_variant *variants = calloc(measure->row_count, sizeof *variants);
     if (variants) {
         variants_make(measure, sites, site_count, variants);
-        const struct replay_options how = {options->seconds, variants, measure->row_count, shares, options->progress,
-                                           options->context};
+        const struct replay_options how = {options->seconds, variants, measure->row_count, counts,
+                                           analyse_totals(analyse)->end.minor_faults, options->progress, options->context};
         status = replay_run(&schedule, &how, &measure->result);
     } else {
         status = -ENOMEM;
@@ -195,6 +209,24 @@ static uint32_t row_of(const struct appraisal *measure, enum appraise_backend ba
     while (row + 1 < measure->row_count && measure->rows[row].backend != backend)
         row++;
     return row;
+}
+
+/*
+ * Only what is plainly there, since it is a small difference of many more blocks than the site's own; and only a gain: to call
+ * two allocators in turn is something that processors have to learn, which makes all calls a little dearer in a replay.
+ */
+static void add_others(const struct appraisal *measure, size_t place, double program_cpu_ns, struct verdict_cost *cost)
+{
+    for (uint32_t i = 0; i < measure->row_count && program_cpu_ns > 0; i++) {
+        const struct replay_others *others = &measure->result.others[i];
+        if (measure->rows[i].alone != place || measure->result.failed[i] || !isfinite(others->ci95[0]) ||
+            !(others->ci95[0] > 0 && others->ci95[0] >= others->saved_ns / 2))
+            continue;
+        cost->others_ns = others->saved_ns;
+        cost->others_ci95[0] = others->ci95[0] / program_cpu_ns;
+        cost->others_ci95[1] = others->ci95[1] / program_cpu_ns;
+        return;
+    }
 }
 
 void appraise_cost(const struct appraisal *measure, const struct appraise_site *site, size_t place, double program_cpu_ns,
@@ -213,6 +245,7 @@ void appraise_cost(const struct appraisal *measure, const struct appraise_site *
                                   .measured = true,
                                   .saved_ci95 = {by_pool->ci95[0] * scale, by_pool->ci95[1] * scale},
                                   .repetitions = result->repetitions};
+    add_others(measure, place, program_cpu_ns, cost);
     if (site->simpler == VERDICT_TAIL || result->failed[simpler] || !by_simpler->made)
         return;
     cost->simpler.measured = true;

@@ -31,12 +31,14 @@ enum appraise_backend {
     APPRAISE_FRESH,   /* libc, on an empty heap */
     APPRAISE_LITTERED,
     APPRAISE_LIBRARY, /* another allocator; up to IMAGE_VARIANTS in all */
+    APPRAISE_ALONE,   /* one site as advised, the others by malloc: what that spares these */
 };
 
 struct appraise_row {
     enum appraise_backend backend;
     char name[64];      /* "malloc", "jemalloc", ... */
     char library[256];  /* APPRAISE_LIBRARY only */
+    uint32_t alone;     /* place of the only site that is not served by malloc; IMAGE_PLACES: several may be */
 };
 
 struct appraise_options {
@@ -57,7 +59,7 @@ void appraise_rows(struct appraisal *measure, bool all);
 
 /* Sites at most APPRAISE_SITES. Fills measure->result: its places are the sites in this order, then all others.
  * 0 or -errno of schedule_create and replay_run. */
-int appraise_run(struct appraisal *measure, const struct windows *windows, const struct analyse *analyse,
+int appraise_run(struct appraisal *measure, const struct windows *windows, struct analyse *analyse,
                 const struct appraise_site *sites, size_t site_count, const struct appraise_options *options);
 
 /* What a site's cost becomes by the result; untouched where nothing was measured. */

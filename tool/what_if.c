@@ -20,6 +20,8 @@ static const char *row_name(const struct what_if *table, uint32_t row, size_t pl
                  figure_bytes(site->verdict->pool.bytes).text);
         return text;
     }
+    if (shown->backend == APPRAISE_ALONE)
+        return NULL;
     if (shown->backend != APPRAISE_SIMPLER)
         return shown->name;
     if (!site->cost.simpler.measured)
@@ -40,6 +42,25 @@ static const char *status_text(enum worker_status status)
 static double share_of_ns(const struct what_if *table, const struct report_site *site)
 {
     return table->report->program_cpu_ns ? (double)site->facts->allocations / (double)table->report->program_cpu_ns : 0;
+}
+
+/* What the pool of this site alone does to the blocks of all others. */
+static void others_text(const struct what_if *table, size_t place, FILE *stream)
+{
+    const struct replay_result *result = &table->measure->result;
+    double cpu_ns = (double)table->report->program_cpu_ns;
+    for (uint32_t row = 0; row < table->measure->row_count; row++) {
+        const struct replay_others *others = &result->others[row];
+        if (table->measure->rows[row].alone != place || result->failed[row] || !isfinite(others->ci95[0]))
+            continue;
+        fprintf(stream, "    %-28s %12s  ", "its pool, at others' blocks", "");
+        if (cpu_ns > 0)
+            fprintf(stream, "%s (%s to %s)\n", figure_share(others->saved_ns / cpu_ns).text,
+                    figure_share(others->ci95[0] / cpu_ns).text, figure_share(others->ci95[1] / cpu_ns).text);
+        else
+            fprintf(stream, "%s in the run (%s to %s)\n", figure_ns(others->saved_ns).text,
+                    figure_ns(others->ci95[0]).text, figure_ns(others->ci95[1]).text);
+    }
 }
 
 static void site_text(const struct what_if *table, size_t place, FILE *stream)
@@ -78,6 +99,19 @@ static void site_text(const struct what_if *table, size_t place, FILE *stream)
                     figure_ns(price->ci95[0]).text, figure_ns(price->ci95[1]).text);
         fputc('\n', stream);
     }
+    others_text(table, place, stream);
+}
+
+/* A row's name where it is not of one site. */
+static const char *all_name(const struct what_if *table, uint32_t row, char text[96])
+{
+    const struct appraise_row *shown = &table->measure->rows[row];
+    if (shown->backend == APPRAISE_ALONE)
+        snprintf(text, 96, "%s alone by a pool", table->report->sites[table->sites[shown->alone]].id);
+    return shown->backend == APPRAISE_POOL      ? "these sites by pools"
+           : shown->backend == APPRAISE_SIMPLER ? "these by what is simpler"
+           : shown->backend == APPRAISE_ALONE   ? text
+                                                : shown->name;
 }
 
 static void all_text(const struct what_if *table, FILE *stream)
@@ -85,10 +119,8 @@ static void all_text(const struct what_if *table, FILE *stream)
     const struct replay_result *result = &table->measure->result;
     fprintf(stream, "\nthe whole program's blocks\n    %-28s %12s %12s %14s\n", "by", "a block", "peak", "page faults");
     for (uint32_t row = 0; row < table->measure->row_count; row++) {
-        const struct appraise_row *shown = &table->measure->rows[row];
-        fprintf(stream, "    %-28s ", shown->backend == APPRAISE_POOL      ? "these sites by pools"
-                                      : shown->backend == APPRAISE_SIMPLER ? "these by what is simpler"
-                                                                          : shown->name);
+        char text[96];
+        fprintf(stream, "    %-28s ", all_name(table, row, text));
         if (result->failed[row])
             fprintf(stream, "%12s\n", status_text(result->status[row]));
         else
@@ -128,6 +160,21 @@ static void add_interval(cJSON *object, const char *name, const double ci95[2], 
         cJSON_AddItemToArray(interval, isfinite(ci95[i]) ? cJSON_CreateNumber(ci95[i] * scale) : cJSON_CreateNull());
 }
 
+/* ns over the run; null: not replayed with this site alone pooled. */
+static void add_others(cJSON *object, const struct what_if *table, size_t place)
+{
+    const struct replay_result *result = &table->measure->result;
+    uint32_t row = 0;
+    while (row < table->measure->row_count && table->measure->rows[row].alone != place)
+        row++;
+    if (row == table->measure->row_count || result->failed[row]) {
+        cJSON_AddNullToObject(object, "saved_at_others_ns");
+        return;
+    }
+    add_number(object, "saved_at_others_ns", result->others[row].saved_ns);
+    add_interval(object, "saved_at_others_ns_ci95", result->others[row].ci95, 1);
+}
+
 static cJSON *row_json(const struct what_if *table, uint32_t row, size_t place)
 {
     const struct replay_result *result = &table->measure->result;
@@ -147,6 +194,8 @@ static cJSON *row_json(const struct what_if *table, uint32_t row, size_t place)
     add_number(object, "pair_ns", price->made ? price->pair_ns : NAN);
     add_number(object, "saved_cpu_share",
                scale > 0 && price->made ? (result->prices[0][place].pair_ns - price->pair_ns) * scale : NAN);
+    if (result->prices[0][place].made && table->measure->rows[row].backend == APPRAISE_POOL)
+        add_others(object, table, place);
     add_interval(object, "saved_pair_ns_ci95", price->ci95, 1);
     if (scale > 0)
         add_interval(object, "ci95", price->ci95, scale);
@@ -192,6 +241,8 @@ int what_if_json(const struct what_if *table, FILE *stream)
         cJSON *one = cJSON_CreateObject();
         cJSON_AddItemToArray(all, one);
         cJSON_AddStringToObject(one, "by", shown->name);
+        if (shown->backend == APPRAISE_ALONE)
+            cJSON_AddStringToObject(one, "site", table->report->sites[table->sites[shown->alone]].id);
         if (result->failed[row]) {
             cJSON_AddStringToObject(one, "failed", status_text(result->status[row]));
             continue;

@@ -146,6 +146,14 @@ static void growth_chains(void **state)
     assert_int_equal(site->grow.final.min, 100);
     assert_int_equal(site->grow.final.max, 200);
     assert_int_equal(site->grow.address, F << 12 | 0x18); /* four of five, through the wrapper */
+    static const struct op_sizes ops = {.made = {3}, .resized = {6}, .freed = {1}};
+    assert_memory_equal(&site->ops, &ops, sizeof ops);
+    static const struct {
+        uint64_t bytes;
+        unsigned class;
+    } classes[] = {{0, 0}, {128, 0}, {129, 1}, {512, 1}, {513, 2}, {131072, 5}, {131073, 6}, {524289, 7}, {UINT64_MAX, 7}};
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        assert_int_equal(op_size_class(classes[i].bytes), classes[i].class);
     assert_int_equal(site->allocations, 3);
     assert_int_equal(site->bytes, 128 + 200 + 8);
     assert_int_equal(site->live_peak_bytes, 208);

@@ -181,6 +181,14 @@ static const struct analyse_site *site_of(struct world *w, const struct truth *t
     return NULL;
 }
 
+static uint64_t sum(const uint64_t counts[OP_SIZES])
+{
+    uint64_t all = 0;
+    for (unsigned i = 0; i < OP_SIZES; i++)
+        all += counts[i];
+    return all;
+}
+
 static void compare(struct world *w)
 {
     const struct analyse_site *const *sites = NULL;
@@ -191,6 +199,8 @@ static void compare(struct world *w)
         assert_non_null(site);
         same("allocations", site->allocations, truth->allocations, truth);
         same("frees", site->frees, truth->frees, truth);
+        same("made by size", sum(site->ops.made), truth->allocations, truth);
+        same("freed by size", sum(site->ops.freed), truth->frees, truth);
         same("bytes", site->bytes, truth->bytes, truth);
         same("never freed", site->never_freed, truth->live, truth);
         same("peak", site->live_peak, truth->live_peak, truth);

@@ -245,6 +245,7 @@ static void growth_keeps_its_steps(void **state)
         assert_int_equal(ops[i].code, i == 0 ? OP_MALLOC : i == 9 ? OP_FREE : OP_REALLOC);
         assert_int_equal(ops[i].slot, ops[0].slot);
         assert_int_equal(ops[i].size, i == 9 ? 0 : 16u << i);
+        assert_int_equal(ops[i].was, i == 0 ? 0 : 16u << (i - 1));
         assert_int_equal(ops[i].place, 1);
     }
     schedule_destroy(&schedule);

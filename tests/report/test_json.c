@@ -126,6 +126,7 @@ static void every_promised_field_is_there(void **state)
             assert_float_equal(at(site, "replay.saved_cpu_share")->valuedouble, 0.07, 1e-9);
             assert_float_equal(cJSON_GetArrayItem(at(site, "replay.ci95"), 1)->valuedouble, 0.075,
                                1e-9);
+            assert_true(cJSON_IsNull(at(site, "replay.others")));
         } else {
             assert_true(cJSON_IsNull(at(site, "replay")));
         }
@@ -134,12 +135,16 @@ static void every_promised_field_is_there(void **state)
     free(text);
 
     /* What a replay found is told where a pool loses, too. */
-    sample.sites[3].cost.pool_pair_ns = 12;
+    sample.verdicts[3].pool_share = -0.02;
+    sample.sites[3].cost.others_ns = 0.01 * FACTS_CPU_NS;
+    sample.sites[3].cost.others_ci95[0] = 0.008;
     text = render(&sample.report);
     root = parse(text);
     sites = at(root, "sites");
     assert_float_equal(at(cJSON_GetArrayItem(sites, 3), "replay.saved_cpu_share")->valuedouble,
                        -0.02, 1e-9);
+    assert_float_equal(at(cJSON_GetArrayItem(sites, 3), "replay.others.saved_cpu_share")->valuedouble, 0.01, 1e-9);
+    assert_float_equal(cJSON_GetArrayItem(at(cJSON_GetArrayItem(sites, 3), "replay.others.ci95"), 0)->valuedouble, 0.008, 1e-9);
     const cJSON *stack = at(cJSON_GetArrayItem(sites, 1), "stack");
     assert_int_equal(cJSON_GetArraySize(stack), 3);
     assert_string_equal(cJSON_GetArrayItem(stack, 0)->valuestring, "record_event src/event.c:25");

@@ -164,6 +164,18 @@ static void facts_measured_growth(struct facts *facts)
                                               .repetitions = 9};
 }
 
+/* Both were replayed: a pool saves 90 ns a block, an arena 30. */
+static void facts_measured_arena(struct facts *facts)
+{
+    facts_arena(facts);
+    facts->input.cost = (struct verdict_cost){.malloc_pair_ns = 100,
+                                              .pool_pair_ns = 10,
+                                              .measured = true,
+                                              .saved_ci95 = {0.8, 0.95},
+                                              .simpler = {true, VERDICT_ARENA, 70, {0.2, 0.4}},
+                                              .repetitions = 9};
+}
+
 static void facts_strings(struct facts *facts)
 {
     facts_pool(facts);
@@ -227,6 +239,7 @@ static const struct sides sides[] = {
     {"retained-life", facts_long_lived, 0.3, 0.31, VERDICT_RETAINED, VERDICT_POOL},
     {"pool-saving", facts_pool, 0.069, 0.0691, VERDICT_POOL, VERDICT_TAIL},
     {"pool-over-presize", facts_measured_growth, 1.5, 1.51, VERDICT_POOL, VERDICT_PRESIZE},
+    {"pool-over-arena", facts_measured_arena, 3, 3.01, VERDICT_POOL, VERDICT_ARENA},
     {"pool-cross-ns", facts_cross, 5, 7, VERDICT_POOL, VERDICT_TAIL},
 };
 
@@ -461,6 +474,30 @@ static void measurements_decide(void **state)
     expect_reason(&facts, VERDICT_TAIL, "would save only 0.50 % of CPU time (measured)");
 }
 
+/* 0.5 % at its own blocks would not do; 3 % at others' does. */
+static void others_count_for_a_pool(void **state)
+{
+    struct facts facts;
+    facts_pool(&facts);
+    facts.input.cost.measured = true;
+    facts.input.cost.malloc_pair_ns = 10;
+    facts.input.cost.pool_pair_ns = 9.5;
+    facts.input.cost.saved_ci95[0] = 0.004;
+    facts.input.cost.saved_ci95[1] = 0.006;
+    expect_reason(&facts, VERDICT_TAIL, "would save only 0.50 % of CPU time (measured)");
+    facts.input.cost.others_ns = 0.03 * FACTS_CPU_NS;
+    facts.input.cost.others_ci95[0] = 0.02;
+    facts.input.cost.others_ci95[1] = 0.04;
+    expect_reason(&facts, VERDICT_POOL, "a pool saves 3.5 % of CPU time (measured)");
+    expect_reason(&facts, VERDICT_POOL, "; 3.0 % of that at other sites' blocks, as the heap has less to do");
+    struct verdict verdict = judge_with(&facts, FACTS_CPU_NS, NULL);
+    assert_float_equal(verdict.pool_share, 0.035, 1e-6);
+    assert_float_equal(verdict.pool_ci95[0], 0.035 - 0.01005, 1e-5);
+    assert_float_equal(verdict.pool_ci95[1], 0.035 + 0.01005, 1e-5);
+    assert_non_null(strstr(verdict.evidence, "3.0 % of it (2.0 % to 4.0 %) at other sites' blocks"));
+    verdict_done(&verdict);
+}
+
 static void simpler_measurements_are_told(void **state)
 {
     struct facts facts;
@@ -604,6 +641,7 @@ int main(void)
         cmocka_unit_test(likely_wrappers_are_told),
         cmocka_unit_test(threads_are_told),
         cmocka_unit_test(measurements_decide),
+        cmocka_unit_test(others_count_for_a_pool),
         cmocka_unit_test(simpler_measurements_are_told),
         cmocka_unit_test(simpler_ways_that_lose),
         cmocka_unit_test(growth_has_its_own_price),

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "op_sizes.h"
 #include "trace.h"
 
 struct analyse;
@@ -70,6 +71,7 @@ struct analyse_site {
     uint32_t path_count;
 
     uint64_t allocations;   /* ALLOC events */
+    struct op_sizes ops;    /* its events */
     uint64_t calls[TRACE_CALL_COUNT]; /* of which by entry point */
     uint64_t bytes;         /* asked for, ALLOC events and growth of REALLOC */
     uint64_t frees;

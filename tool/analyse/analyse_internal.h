@@ -241,6 +241,7 @@ struct site {
     uint64_t outlived[ANALYSE_LEVELS];
 
     struct distribution size, lifetime_ns, lifetime_clock; /* lifetimes: in buckets only */
+    struct op_sizes ops;
     uint64_t grown_bytes;
     uint64_t calls[TRACE_CALL_COUNT];
     uint64_t in_request, outlived_request;

@@ -214,6 +214,7 @@ static int block_allocated(struct analyse *a, const struct trace_event *event)
     }
     site->last_address = event->address;
     site->allocations++;
+    site->ops.made[op_size_class(event->size)]++;
     if (event->call != TRACE_CALL_MALLOC)
         site->calls[event->call]++;
     if (request)
@@ -331,6 +332,7 @@ static int block_freed(struct analyse *a, const struct trace_event *event)
     if (block->flags & BLOCK_SEATED && seat->generation == block->generation)
         seat->live--;
 
+    site->ops.freed[op_size_class(block->size)]++;
     site->live--;
     a->live_blocks--;
     live_shrinks(a, site, block->size);
@@ -400,6 +402,7 @@ static int block_resized(struct analyse *a, const struct trace_event *event)
         return -EBADMSG;
     a->totals.reallocs++;
     struct site *site = a->sites[block->site];
+    site->ops.resized[op_size_class(block->size)]++;
     int result = 0;
     if (event->size != block->size) {
         if (!(block->flags & BLOCK_RESIZED))

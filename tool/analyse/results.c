@@ -146,6 +146,7 @@ static int site_make(const struct analyse *a, uint32_t number, struct analyse_si
         .in_request = site->in_request,
         .max_live_in_instance = site->max_live_in_instance,
         .grow.module = TRACE_NO_MODULE,
+        .ops = site->ops,
         .pool_hits = site->pool_hits,
         .pool_drops = site->pool_drops,
         .peak_pages = site->peak_pages,

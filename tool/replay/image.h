@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMAGE_VARIANTS 8u
+#define IMAGE_VARIANTS 16u
 #define IMAGE_PLACES   64u /* `others` among them */
 
 enum op_code {
@@ -33,6 +33,7 @@ enum op_code {
 
 struct image_op {
     uint32_t slot, size;
+    uint32_t was; /* bytes of the block that is resized or freed */
     uint16_t gap; /* as window_event.gap */
     uint16_t turn;
     uint8_t place, code, flags, unused;

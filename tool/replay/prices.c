@@ -7,6 +7,9 @@
 
 #define FAR_TIMES 3u /* an op was interrupted when it took that many times what it mostly takes, */
 #define FAR_NS    200.0 /* and so much more */
+/* An op is slow beyond so much, and the time to copy its block. A fault takes 500 ns at least, several us on virtual machines. */
+#define SLOW_NS      300.0
+#define COPY_BYTES_NS 4.0
 
 static uint32_t op_count(const struct image *image, const struct image_window *window)
 {
@@ -69,10 +72,12 @@ int prices_take(struct prices *prices, const struct image *image, const struct i
     return 0;
 }
 
-static void add(struct prices_sum *sum, double ns)
+static void add(struct prices_sum *sum, double ns, uint32_t copied)
 {
+    double usual = SLOW_NS + copied / COPY_BYTES_NS;
     sum->count++;
-    sum->ns += ns;
+    sum->ns += ns < usual ? ns : usual;
+    sum->slow_ns += ns < usual ? 0 : ns - usual;
 }
 
 void prices_add(const struct prices *prices, const struct image *image,
@@ -97,10 +102,12 @@ void prices_add(const struct prices *prices, const struct image *image,
                 ticks = mostly;
             double ns = ((double)ticks - own) * scale;
             struct prices_place *place = &places[ops[op].place];
-            add(ops[op].code == OP_FREE      ? &place->free
-                : ops[op].code == OP_REALLOC ? &place->resize
-                                             : &place->make,
-                ns);
+            if (ops[op].code == OP_FREE)
+                add(&place->free[op_size_class(ops[op].was)], ns, 0);
+            else if (ops[op].code == OP_REALLOC)
+                add(&place->resize[op_size_class(ops[op].was)], ns, ops[op].was);
+            else
+                add(&place->make[op_size_class(ops[op].size)], ns, 0);
         }
         at += threads[i].op_count;
     }

@@ -8,16 +8,17 @@
 #include <stdbool.h>
 
 #include "image.h"
+#include "op_sizes.h"
 
 #define PRICES_FIRST 5u /* repetitions from which it is known what an op mostly takes */
 
 struct prices_sum {
     uint64_t count;
-    double ns;
+    double ns, slow_ns; /* slow: beyond what an op takes that finds its memory there: page faults, mostly */
 };
 
-struct prices_place {
-    struct prices_sum make, resize, free;
+struct prices_place { /* by op_size_class() */
+    struct prices_sum make[OP_SIZES], resize[OP_SIZES], free[OP_SIZES];
 };
 
 /* One window by one variant. All zero at first. */

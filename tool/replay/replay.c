@@ -26,7 +26,7 @@ _Static_assert(REPLAY_LEAST >= PRICES_FIRST, "only then is it known what an op m
 struct column {
     struct worker worker;
     bool started;
-    double pairs[IMAGE_PLACES + 1][REPLAY_REPETITIONS]; /* the last row: all places together */
+    struct prices_place sums[REPLAY_REPETITIONS][IMAGE_PLACES];
     double faults[REPLAY_REPETITIONS];
     struct prices *prices; /* by window */
 };
@@ -47,26 +47,45 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void sum_add(struct prices_sum *sum, const struct prices_sum *more)
+/* What so many ops take, by size, at the mean price of those that were replayed. Of a size that none was, nothing is known
+ * of any variant, so it is left out of all. */
+static double scaled(const struct prices_sum sums[OP_SIZES], const uint64_t counts[OP_SIZES], double fault_part)
 {
-    sum->count += more->count;
-    sum->ns += more->ns;
+    double ns = 0;
+    for (unsigned i = 0; i < OP_SIZES; i++)
+        if (sums[i].count)
+            ns += (sums[i].ns + fault_part * sums[i].slow_ns) / (double)sums[i].count * (double)counts[i];
+    return ns;
 }
 
-static double mean(const struct prices_sum *sum)
+static uint64_t made_of(const struct prices_place *sums)
 {
-    return sum->count ? sum->ns / (double)sum->count : 0;
+    uint64_t made = 0;
+    for (unsigned i = 0; i < OP_SIZES; i++)
+        made += sums->make[i].count;
+    return made;
 }
 
-static double pair_of(const struct prices_place *sums, struct replay_share share)
+static double made_in_all(const struct op_sizes *counts)
 {
-    if (!sums->make.count)
-        return NAN;
-    double made = (double)sums->make.count;
-    double resizes = share.resizes < 0 ? (double)sums->resize.count / made : share.resizes;
-    double frees = share.frees < 0 ? (double)sums->free.count / made : share.frees;
-    double pair = mean(&sums->make) + resizes * mean(&sums->resize) + frees * mean(&sums->free);
-    return pair > 0 ? pair : 0; /* below the clock's own cost there is nothing to see */
+    double made = 0;
+    for (unsigned i = 0; i < OP_SIZES; i++)
+        made += (double)counts->made[i];
+    return made;
+}
+
+/* What a place's ops take in the whole recording. */
+static double place_ns(const struct prices_place *sums, const struct op_sizes *counts, double fault_part)
+{
+    double ns = scaled(sums->make, counts->made, fault_part) + scaled(sums->resize, counts->resized, fault_part) +
+                scaled(sums->free, counts->freed, fault_part);
+    return ns > 0 ? ns : 0; /* below the clock's own cost there is nothing to see */
+}
+
+static double pair_of(const struct prices_place *sums, const struct op_sizes *counts, double fault_part)
+{
+    double made = made_in_all(counts);
+    return made_of(sums) && made > 0 ? place_ns(sums, counts, fault_part) / made : NAN;
 }
 
 static int column_fail(struct bench *b, uint32_t variant, enum worker_status status)
@@ -81,33 +100,11 @@ static const struct image_window *windows_of(const struct bench *b)
     return image_at(b->schedule->image, b->schedule->image->windows_at);
 }
 
-/* What a repetition comes to, over all windows; `sums` has a row more than there are places, for all of them. */
-static void column_sum(struct bench *b, uint32_t variant, uint32_t repetition, struct prices_place *sums)
+static void window_add(struct bench *b, uint32_t variant, uint32_t window, uint32_t repetition, const struct image_result *result)
 {
     struct column *column = &b->columns[variant];
-    uint32_t places = b->schedule->image->place_count;
-    for (uint32_t place = 0; place < places; place++) {
-        sum_add(&sums[places].make, &sums[place].make);
-        sum_add(&sums[places].resize, &sums[place].resize);
-        sum_add(&sums[places].free, &sums[place].free);
-        column->pairs[place][repetition] = pair_of(&sums[place], b->options->shares[place]);
-        b->result->prices[variant][place].made = sums[place].make.count;
-    }
-    column->pairs[places][repetition] = pair_of(&sums[places], b->options->shares[places]);
-}
-
-/* The first repetitions are summed up once they are all there. */
-static void column_sum_first(struct bench *b, uint32_t variant)
-{
-    const struct image *image = b->schedule->image;
-    for (uint32_t which = 0; which < PRICES_FIRST; which++) {
-        struct prices_place sums[IMAGE_PLACES + 1];
-        memset(sums, 0, sizeof sums);
-        for (uint32_t window = 0; window < image->window_count; window++)
-            if (b->used[window])
-                prices_add(&b->columns[variant].prices[window], image, &windows_of(b)[window], which, NULL, sums);
-        column_sum(b, variant, which, sums);
-    }
+    prices_add(&column->prices[window], b->schedule->image, &windows_of(b)[window], repetition, result,
+               column->sums[repetition]);
 }
 
 /* One variant over all windows. */
@@ -115,10 +112,8 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
 {
     struct column *column = &b->columns[variant];
     const struct image *image = b->schedule->image;
-    struct prices_place sums[IMAGE_PLACES + 1];
     struct image_result result;
     uint64_t faults = 0;
-    memset(sums, 0, sizeof sums);
     for (uint32_t window = 0; window < image->window_count; window++) {
         if (!b->used[window])
             continue;
@@ -131,16 +126,15 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
         if (status)
             return status;
         if (repetition >= PRICES_FIRST)
-            prices_add(&column->prices[window], image, &windows_of(b)[window], repetition, &result, sums);
+            window_add(b, variant, window, repetition, &result);
+        /* The first ones are summed up once they are all there. */
+        for (uint32_t which = 0; which < PRICES_FIRST && repetition + 1 == PRICES_FIRST; which++)
+            window_add(b, variant, window, which, NULL);
         faults += result.faults;
         if (result.peak_bytes > b->result->peak_bytes[variant])
             b->result->peak_bytes[variant] = result.peak_bytes;
     }
     column->faults[repetition] = (double)faults;
-    if (repetition + 1 == PRICES_FIRST)
-        column_sum_first(b, variant);
-    else if (repetition >= PRICES_FIRST)
-        column_sum(b, variant, repetition, sums);
     return 0;
 }
 
@@ -210,8 +204,13 @@ static int windows_choose(struct bench *b)
     /* Programs have phases: a few windows at least, even if they take longer. */
     double most = count <= WINDOWS_LEAST ? 1 : count / WINDOWS_LEAST;
     uint32_t step = wanted <= 1 ? 1 : wanted >= most ? (uint32_t)most : (uint32_t)wanted;
-    for (uint32_t i = step / 2; i < count; i += step)
-        b->used[i] = true;
+    /* One of each `step`, drawn: windows as far apart as a program's turns would all be of one part of the turn. */
+    uint64_t state = 1;
+    for (uint32_t i = 0; i < count; i += step) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        uint32_t at = i + (uint32_t)((state >> 33) % step);
+        b->used[at < count ? at : count - 1] = true;
+    }
     if (step > 1)
         places_cover(b);
     b->result->windows = count;
@@ -242,21 +241,75 @@ static int repeat(struct bench *b)
     return status;
 }
 
+static void pairs_of(const struct bench *b, uint32_t variant, uint32_t place, double *ret_pairs)
+{
+    for (uint32_t i = 0; i < b->result->repetitions; i++)
+        ret_pairs[i] = pair_of(&b->columns[variant].sums[i][place], &b->options->counts[place], b->result->fault_part);
+}
+
+/* All places but one; IMAGE_PLACES: all. */
+static void totals_of(const struct bench *b, uint32_t variant, uint32_t but, double *ret_ns)
+{
+    for (uint32_t i = 0; i < b->result->repetitions; i++) {
+        ret_ns[i] = 0;
+        for (uint32_t place = 0; place < b->schedule->image->place_count; place++)
+            if (place != but)
+                ret_ns[i] += place_ns(&b->columns[variant].sums[i][place], &b->options->counts[place], b->result->fault_part);
+    }
+}
+
+static void summarise_others(struct bench *b, uint32_t variant)
+{
+    double first[REPLAY_REPETITIONS], own[REPLAY_REPETITIONS];
+    uint32_t alone = b->options->variants[variant].alone, count = b->result->repetitions;
+    if (!variant || alone >= IMAGE_PLACES)
+        return;
+    totals_of(b, 0, alone, first);
+    totals_of(b, variant, alone, own);
+    struct replay_others *others = &b->result->others[variant];
+    others->saved_ns = median_of(first, count) - median_of(own, count);
+    (void)bootstrap_difference(first, own, count, RESAMPLES, others->ci95);
+}
+
+/*
+ * The heap that a window begins with is not just as it was: its top is the most of what differs, and where it is given back and
+ * taken again decides over page faults. How many there were in all is known, so that more are not believed.
+ */
+static double fault_part(const struct bench *b)
+{
+    double all = 0, faults = median_of(b->columns[0].faults, b->result->repetitions);
+    for (uint32_t place = 0; place < b->schedule->image->place_count; place++)
+        for (unsigned i = 0; i < OP_SIZES; i++)
+            all += (double)(b->options->counts[place].made[i] + b->options->counts[place].resized[i] +
+                            b->options->counts[place].freed[i]);
+    double expected = b->result->events ? faults * all / (double)b->result->events : 0;
+    return b->options->faults && expected > (double)b->options->faults ? (double)b->options->faults / expected : 1;
+}
+
 static void summarise(struct bench *b)
 {
     struct replay_result *result = b->result;
     uint32_t places = b->schedule->image->place_count, count = result->repetitions;
+    double first[REPLAY_REPETITIONS], own[REPLAY_REPETITIONS], blocks = 0;
+    if (count >= PRICES_FIRST)
+        result->fault_part = fault_part(b);
+    for (uint32_t place = 0; place < places; place++)
+        blocks += made_in_all(&b->options->counts[place]);
     for (uint32_t variant = 0; variant < b->options->variant_count; variant++) {
-        struct column *column = &b->columns[variant];
         if (result->failed[variant] || count < PRICES_FIRST)
             continue;
         for (uint32_t place = 0; place < places; place++) {
             struct replay_price *price = &result->prices[variant][place];
-            price->pair_ns = median_of(column->pairs[place], count);
-            (void)bootstrap_difference(b->columns[0].pairs[place], column->pairs[place], count, RESAMPLES, price->ci95);
+            pairs_of(b, 0, place, first);
+            pairs_of(b, variant, place, own);
+            price->made = made_of(&b->columns[variant].sums[0][place]);
+            price->pair_ns = median_of(own, count);
+            (void)bootstrap_difference(first, own, count, RESAMPLES, price->ci95);
         }
-        result->all_ns[variant] = median_of(column->pairs[places], count);
-        result->faults[variant] = (uint64_t)median_of(column->faults, count);
+        totals_of(b, variant, IMAGE_PLACES, own);
+        result->all_ns[variant] = blocks > 0 ? median_of(own, count) / blocks : 0;
+        result->faults[variant] = (uint64_t)median_of(b->columns[variant].faults, count);
+        summarise_others(b, variant);
     }
 }
 

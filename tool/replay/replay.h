@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "op_sizes.h"
 #include "schedule.h"
 
 #define REPLAY_REPETITIONS 25u /* at most */
@@ -16,11 +17,7 @@ struct replay_variant {
     const char *preload; /* the allocator's library, before all; NULL: libc's */
     enum heap_mode heap;
     struct image_form forms[IMAGE_PLACES];
-};
-
-/* What a place's blocks went through over the whole recording, for one of them; of the windows' own when unknown. */
-struct replay_share {
-    double resizes, frees; /* for each block made; below 0: as in the windows */
+    uint32_t alone; /* the only place that is served otherwise than by the first variant; IMAGE_PLACES: there is none such */
 };
 
 struct replay_options {
@@ -28,19 +25,28 @@ struct replay_options {
     const struct replay_variant *variants;
     uint32_t
         variant_count; /* 1 to IMAGE_VARIANTS; the first is what the others are compared with */
-    const struct replay_share *shares; /* place_count of them, and one for all together */
+    const struct op_sizes *counts; /* by place: of the whole recording, which windows are a part of */
+    uint64_t faults; /* page faults of the recorded program; 0: unknown */
     void (*progress)(void *context, double part);
     void *context;
 };
 
+/* Each op counts as often as ops of its kind and size come in the whole recording. */
 struct replay_price {
     double pair_ns; /* median over the repetitions; a whole block: made, resized, freed */
     double ci95[2]; /* of the first variant's pair_ns less this one's */
     uint64_t made;  /* blocks in one repetition; 0: nothing was measured */
 };
 
+/* What a variant saves at the blocks of all places but variant.alone, of which it serves none otherwise: the heap has
+ * less to do. ns over the whole recording, by the median, and its 95 % interval. */
+struct replay_others {
+    double saved_ns, ci95[2];
+};
+
 struct replay_result {
     struct replay_price prices[IMAGE_VARIANTS][IMAGE_PLACES];
+    struct replay_others others[IMAGE_VARIANTS]; /* 0 without variant.alone */
     double all_ns[IMAGE_VARIANTS];       /* as pair_ns, over all places */
     uint64_t peak_bytes[IMAGE_VARIANTS]; /* largest of any window */
     uint64_t faults[IMAGE_VARIANTS];     /* of one repetition, median */
@@ -48,6 +54,7 @@ struct replay_result {
     enum worker_status status[IMAGE_VARIANTS];
     uint32_t repetitions, windows, windows_used;
     uint64_t events; /* in one repetition */
+    double fault_part; /* of the first variant's page faults, as many as the program had itself: the others are the replay's own */
     bool cut;        /* fewer windows or repetitions than wanted, for lack of time */
     double seconds;  /* spent */
 };

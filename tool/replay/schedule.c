@@ -35,7 +35,7 @@
 
 struct instance {
     uint32_t slot, thread;
-    uint32_t size, now; /* when it was made, or the stretch began; during the first pass */
+    uint32_t size, now; /* when it was made, or the stretch began; as each pass goes */
     uint64_t address;   /* of those that were there from the beginning */
     uint16_t turn;
     uint8_t place;
@@ -266,12 +266,15 @@ static int write_event(struct builder *b, struct stretch *s, const struct window
         status = slot_take(b, s, instance, number);
     const struct image_op op = {.slot = instance->slot,
                                 .size = event->size,
+                                .was = event->kind == TRACE_ALLOC ? 0 : instance->now,
                                 .gap = event->gap,
                                 .turn = instance->turn,
                                 .place = instance->place,
                                 .code = code_of(event),
                                 .flags = instance->shared ? OP_SHARED : 0};
     instance->turn += instance->shared;
+    if (event->kind == TRACE_REALLOC)
+        instance->now = event->size;
     if (!status)
         status = ops_add(&lane->ops, &op);
     if (!status && event->kind == TRACE_FREE)
@@ -317,6 +320,7 @@ static int stretch_heap(struct builder *b, struct stretch *s, const struct windo
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < b->instance_count; i++) {
         struct instance *instance = &b->instances[i];
+        instance->now = instance->size;
         if (!instance->heap || instance->left_out ||
             (!instance->needed && bytes + instance->size > HEAP_BYTES))
             continue;

@@ -160,6 +160,13 @@ static void add_deaths(struct builder *b, cJSON *parent, const struct analyse_si
     add_count(b, parent, "threads", facts->threads);
 }
 
+static void add_interval(struct builder *b, cJSON *parent, const char *name, const double ci95[2])
+{
+    cJSON *interval = add_array(b, parent, name);
+    add_real(b, interval, NULL, ci95[0]);
+    add_real(b, interval, NULL, ci95[1]);
+}
+
 /* What would do without a pool, if that was replayed as well. */
 static void add_simpler(struct builder *b, cJSON *parent, const struct report_site *site, uint64_t program_cpu_ns)
 {
@@ -172,9 +179,19 @@ static void add_simpler(struct builder *b, cJSON *parent, const struct report_si
     add_real(b, simpler, "pair_ns", site->cost.simpler.pair_ns);
     double saved_ns = (double)site->facts->allocations * (site->cost.malloc_pair_ns - site->cost.simpler.pair_ns);
     add_real(b, simpler, "saved_cpu_share", program_cpu_ns ? saved_ns / (double)program_cpu_ns : 0);
-    cJSON *interval = add_array(b, simpler, "ci95");
-    add_real(b, interval, NULL, site->cost.simpler.saved_ci95[0]);
-    add_real(b, interval, NULL, site->cost.simpler.saved_ci95[1]);
+    add_interval(b, simpler, "ci95", site->cost.simpler.saved_ci95);
+}
+
+/* The part of a pool's saving that is made at other sites' blocks; null: none that can be told from 0. */
+static void add_others(struct builder *b, cJSON *parent, const struct verdict_cost *cost, uint64_t program_cpu_ns)
+{
+    if (cost->others_ns == 0 || !program_cpu_ns) {
+        attach(b, parent, "others", cJSON_CreateNull());
+        return;
+    }
+    cJSON *others = add_object(b, parent, "others");
+    add_real(b, others, "saved_cpu_share", cost->others_ns / (double)program_cpu_ns);
+    add_interval(b, others, "ci95", cost->others_ci95);
 }
 
 static void add_verdict(struct builder *b, cJSON *object, const struct report_site *site,
@@ -185,13 +202,9 @@ static void add_verdict(struct builder *b, cJSON *object, const struct report_si
         cJSON *replay = add_object(b, object, "replay");
         add_real(b, replay, "malloc_pair_ns", site->cost.malloc_pair_ns);
         add_real(b, replay, "pool_pair_ns", site->cost.pool_pair_ns);
-        double saved_ns = (double)site->facts->allocations *
-                          (site->cost.malloc_pair_ns - site->cost.pool_pair_ns);
-        add_real(b, replay, "saved_cpu_share",
-                 program_cpu_ns ? saved_ns / (double)program_cpu_ns : 0);
-        cJSON *interval = add_array(b, replay, "ci95");
-        add_real(b, interval, NULL, site->cost.saved_ci95[0]);
-        add_real(b, interval, NULL, site->cost.saved_ci95[1]);
+        add_real(b, replay, "saved_cpu_share", verdict->pool_share);
+        add_interval(b, replay, "ci95", verdict->pool_ci95);
+        add_others(b, replay, &site->cost, program_cpu_ns);
         add_text(b, replay, "pool", verdict_pool_name(verdict->pool.kind));
         add_count(b, replay, "pool_bytes", verdict->pool.bytes);
         add_count(b, replay, "repetitions", site->cost.repetitions);

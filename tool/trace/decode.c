@@ -443,6 +443,8 @@ int decode_end(struct decode *decode, const uint8_t *data, size_t size)
     end.exit_status = (int32_t)varint_take32(&in);
     end.threads = varint_take32(&in);
     end.processes = varint_take32(&in);
+    if (in.at < in.end) /* not in older recordings */
+        end.minor_faults = varint_take(&in);
     if (in.bad)
         return DECODE_DAMAGED;
     int status = 0;

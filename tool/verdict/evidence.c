@@ -129,8 +129,12 @@ static void say_cost(const struct verdict_thresholds *thresholds, const struct w
     else
         fprintf(stream, "%s in the run", figure_ns(size_ns).text);
     if (cost->measured)
-        fprintf(stream, " (95 %% interval %s to %s)", figure_share(cost->saved_ci95[0]).text,
-                figure_share(cost->saved_ci95[1]).text);
+        fprintf(stream, " (95 %% interval %s to %s)", figure_share(w->saved_ci95[0]).text,
+                figure_share(w->saved_ci95[1]).text);
+    if (w->others_ns != 0 && cpu_ns > 0)
+        fprintf(stream, ", %s of it (%s to %s) at other sites' blocks, which were replayed with this site alone pooled",
+                figure_share(w->others_ns / cpu_ns).text, figure_share(cost->others_ci95[0]).text,
+                figure_share(cost->others_ci95[1]).text);
     if (w->facts->freed_by_other_thread) {
         fprintf(stream, "; %s of the frees come from another thread",
                 figure_share(w->cross_thread).text);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <math.h>
 #include <string.h>
 
 #include "figures.h"
@@ -347,12 +348,20 @@ static bool rung_hoist(const struct ladder *ladder, struct decision *ret_decisio
     return true;
 }
 
+/* An arena is the simpler of the two, but blocks that lie in it until all are dead may cost more than they spare. */
+static bool pool_beats_arena(const struct ladder *ladder)
+{
+    const struct weighed *w = ladder->w;
+    return w->input->cost.simpler.measured && w->input->cost.simpler.kind == VERDICT_ARENA && w->pool_wins &&
+           w->pool_ns - w->others_ns >= w->simpler_ns * threshold(ladder->thresholds, THRESHOLD_POOL_OVER_ARENA);
+}
+
 static bool rung_arena(const struct ladder *ladder, struct decision *ret_decision)
 {
     const struct weighed *w = ladder->w;
     const struct analyse_site *site = w->facts;
     if (!w->bursts || !at_least(ladder, (double)w->arena_sites, THRESHOLD_ARENA_SITES) ||
-        simpler_loses(ladder, VERDICT_ARENA))
+        simpler_loses(ladder, VERDICT_ARENA) || pool_beats_arena(ladder))
         return false;
     fprintf(ladder->reason, "%s of its frees come in runs of 32 or more, under ",
             figure_share(share_of((double)site->freed_in_burst, (double)site->frees)).text);
@@ -371,6 +380,15 @@ static bool rung_arena(const struct ladder *ladder, struct decision *ret_decisio
                           (double)site->live_peak),
         .saved_ns = saved > 0 ? saved : 0};
     return true;
+}
+
+/* "; 1.2 % of that at other sites' blocks, as the heap has less to do" */
+static void say_others(const struct ladder *ladder)
+{
+    double ns = ladder->w->others_ns;
+    if (ns > 0 && ladder->cpu_ns > 0)
+        fprintf(ladder->reason, "; %s of that at other sites' blocks, as the heap has less to do",
+                figure_share(ns / ladder->cpu_ns).text);
 }
 
 /* Rung 5: what it costs. Always decides. */
@@ -393,6 +411,7 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
         fprintf(ladder->reason, " (%s): %s instead of %s for each of %s pairs", how,
                 figure_ns(w->pool_pair_ns).text, figure_ns(w->malloc_ns).text,
                 figure_count(site->allocations).text);
+        say_others(ladder);
         if (!w->one_size)
             fprintf(ladder->reason, ", in classes up to %s",
                     figure_bytes(ret_decision->bytes).text);
@@ -407,7 +426,7 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
     }
 
     *ret_decision = (struct decision){
-        .kind = cost->measured && (w->pool_ns <= 0 || cost->saved_ci95[0] <= 0) ? VERDICT_LOSES
+        .kind = cost->measured && (w->pool_ns <= 0 || w->saved_ci95[0] <= 0) ? VERDICT_LOSES
                                                                                 : VERDICT_TAIL};
     if (w->pool_ns > 0) {
         fprintf(ladder->reason, "a pool would save only ");
@@ -415,13 +434,15 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
         fprintf(ladder->reason, " (%s): %s instead of %s a pair, %s of gets hit", how,
                 figure_ns(w->pool_pair_ns).text, figure_ns(w->malloc_ns).text,
                 figure_share(w->hit_rate).text);
+        say_others(ladder);
         if (ret_decision->kind == VERDICT_LOSES)
             fprintf(ladder->reason, ", and the interval reaches down to %s",
-                    figure_share(cost->saved_ci95[0]).text);
+                    figure_share(w->saved_ci95[0]).text);
     } else {
         fprintf(ladder->reason, "a pool would lose (%s): %s against %s a pair, %s of gets hit", how,
                 figure_ns(w->pool_pair_ns).text, figure_ns(w->malloc_ns).text,
                 figure_share(w->hit_rate).text);
+        say_others(ladder);
     }
     return true;
 }

@@ -88,7 +88,7 @@ static void write_header(const struct snippet *s, const char *reason, double cpu
         fprintf(s->stream, ", %s %s", verdict_name(cost->simpler.kind), figure_ns(cost->simpler.pair_ns).text);
     if (cost->measured && cpu_ns > 0) {
         bool simpler = cost->simpler.measured && cost->simpler.kind == s->decision->kind;
-        const double *interval = simpler ? cost->simpler.saved_ci95 : cost->saved_ci95;
+        const double *interval = simpler ? cost->simpler.saved_ci95 : w->saved_ci95;
         fprintf(s->stream, ";\n * 95 %% interval %s to %s, %u repetitions", figure_share(interval[0]).text,
                 figure_share(interval[1]).text, cost->repetitions);
     }

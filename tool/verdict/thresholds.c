@@ -92,6 +92,9 @@ static const struct verdict_threshold presets[THRESHOLD_COUNT] = {
     [THRESHOLD_POOL_OVER] =
         ROW("pool-over-presize", 1, 0.5, 1000, "ratio",
             "POOL instead of PRESIZE, where both were measured: it saves this many times as much"),
+    [THRESHOLD_POOL_OVER_ARENA] =
+        ROW("pool-over-arena", 2, 0.5, 1000, "ratio",
+            "POOL instead of ARENA, where both were measured: it saves this many times as much"),
     [THRESHOLD_POOL_CROSS_NS] = ROW(
         "pool-cross-ns", 10, 0, 1e6, "ns",
         "what a pool adds to a pair whose block is freed by another thread, until it is measured"),

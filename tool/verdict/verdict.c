@@ -92,6 +92,8 @@ static int judge_one(const struct verdict_thresholds *thresholds, const struct w
     ret_verdict->upper_bound_share = w->share;
     ret_verdict->saved_share = share_of(decision.saved_ns, cpu_ns);
     ret_verdict->estimated = !w->input->cost.measured;
+    ret_verdict->pool_share = w->pool_share;
+    memcpy(ret_verdict->pool_ci95, w->saved_ci95, sizeof ret_verdict->pool_ci95);
     ret_verdict->pool = w->pool;
     bool simpler = decision.kind == VERDICT_STACK || decision.kind == VERDICT_HOIST ||
                    decision.kind == VERDICT_PRESIZE || decision.kind == VERDICT_ARENA;

@@ -37,6 +37,9 @@ struct verdict_cost {
     double malloc_pair_ns, pool_pair_ns;
     bool measured;        /* false: an estimate from the machine's calibration, and labelled so */
     double saved_ci95[2]; /* share of the program's CPU time, ns a block when that is unknown; only when measured */
+    /* What the pool saves at other sites' blocks, as the heap has less to do. ns over the run, and share of the program's CPU
+     * time. Of several pools it is not the sum. 0: not measured, or not to be told from 0. */
+    double others_ns, others_ci95[2];
     double page_ns;       /* the first touch of a page of new memory; 0: memory counts as free */
     double grow_step_ns;  /* estimated: of one step, at the sizes that it grows through; 0: as a pair */
     /* What would do without a pool, if that was replayed as well. */
@@ -101,6 +104,7 @@ struct verdict {
      * growth moves; 0 when that time is unknown. */
     double upper_bound_share;
     double saved_share; /* predicted saving of what is advised; 0 for TAIL, RETAINED, LOSES */
+    double pool_share, pool_ci95[2]; /* what a pool would save, at its own blocks and at others'; ci95 only when measured */
     uint64_t bytes; /* the size the advice names: cap, item size, presize-to, stack size; 0: none */
     bool estimated; /* rests on the calibration, not on a replay of this site */
     struct verdict_pool pool; /* what a pool for it would look like, whatever the verdict */

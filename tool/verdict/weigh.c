@@ -132,6 +132,22 @@ static void weigh_life(const struct verdict_thresholds *thresholds,
                   (w->life >= threshold(thresholds, THRESHOLD_RETAINED_LIFE) && w->hit_rate < 0.5);
 }
 
+/* What is saved at its own blocks and at others' are measured apart, so their errors add up as squares. */
+static void weigh_interval(struct weighed *w)
+{
+    const struct verdict_cost *cost = &w->input->cost;
+    if (!cost->measured)
+        return;
+    w->others_ns = larger(0, finite_or_zero(cost->others_ns));
+    memcpy(w->saved_ci95, cost->saved_ci95, sizeof w->saved_ci95);
+    if (w->others_ns == 0 || !isfinite(cost->saved_ci95[0]) || !isfinite(cost->saved_ci95[1]))
+        return;
+    double own = (cost->saved_ci95[0] + cost->saved_ci95[1]) / 2, others = (cost->others_ci95[0] + cost->others_ci95[1]) / 2;
+    double width = hypot((cost->saved_ci95[1] - cost->saved_ci95[0]) / 2, (cost->others_ci95[1] - cost->others_ci95[0]) / 2);
+    w->saved_ci95[0] = own + others - width;
+    w->saved_ci95[1] = own + others + width;
+}
+
 /* What a pool can be expected to save. A replay of the site's own events already holds its misses
  * and its hand-overs between threads; the estimate has to put them in. */
 static void weigh_pool(const struct verdict_thresholds *thresholds, double cpu_ns,
@@ -149,14 +165,14 @@ static void weigh_pool(const struct verdict_thresholds *thresholds, double cpu_n
     w->hit_rate = share_of(hits, allocations);
 
     if (cost->measured)
-        w->pool_ns = allocations * (w->malloc_ns - w->pool_pair_ns);
+        w->pool_ns = allocations * (w->malloc_ns - w->pool_pair_ns) + w->others_ns;
     else
         w->pool_ns = hits * w->malloc_ns - allocations * w->pool_pair_ns -
                      cross * threshold(thresholds, THRESHOLD_POOL_CROSS_NS);
     w->pool_share = share_of(w->pool_ns, cpu_ns);
     w->pool_wins = w->pool_ns > 0 &&
                    (cpu_ns <= 0 || w->pool_share >= threshold(thresholds, THRESHOLD_POOL_SAVING)) &&
-                   (!cost->measured || cost->saved_ci95[0] > 0);
+                   (!cost->measured || w->saved_ci95[0] > 0);
 }
 
 uint64_t pool_item_bytes(const struct weighed *w)
@@ -265,7 +281,8 @@ int weigh(const struct verdict_thresholds *thresholds, const struct verdict_inpu
             w->simpler_ns = (double)site->allocations *
                             (w->malloc_ns - finite_or_zero(inputs[i].cost.simpler.pair_ns));
         w->cost_ns = (double)site->allocations * w->malloc_ns + w->growth_ns;
-        w->share = share_of(w->cost_ns, (double)program_cpu_ns);
+        weigh_interval(w);
+        w->share = share_of(w->cost_ns + larger(0, w->others_ns), (double)program_cpu_ns);
         weigh_frames(thresholds, w);
         weigh_sizes(thresholds, w);
         w->hides_callers = looks_like_wrapper(thresholds, totals, w);

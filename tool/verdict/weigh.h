@@ -14,6 +14,8 @@ struct weighed {
     double malloc_ns, pool_pair_ns; /* of input->cost; 0 when that is not a positive number */
     double growth_ns;  /* its growth steps, and what they copy; measured: part of malloc_ns */
     double cost_ns;    /* all its pairs at the price of malloc+free, and growth_ns */
+    double others_ns;  /* saved by a pool at other sites' blocks; 0: unknown, or none */
+    double saved_ci95[2]; /* by a pool at all blocks, as input->cost has it of its own; measured only */
     double simpler_ns; /* saved by what input->cost.simpler is; 0: not measured */
     struct verdict_pool pool; /* how a pool would have to be set up */
     double share;             /* of the program's CPU time; 0 when that is unknown */
