@@ -32,7 +32,9 @@ import workloads
 POOLED = ("POOL", "CAP", "CLASSES", "PRESIZE")
 HOTTEST = 3
 ADVISED_MOST = 6
-ADVISED_LONGER = 2
+ADVISED_LONGER = 5
+NARROW = 0.5  # of what is predicted, and
+NARROW_LEAST_PCT, NARROW_OTHER_PCT = 0.5, 1.0  # points: known within that, a saving is known well enough
 NOTICEABLE = 0.01
 BUDGETS = {"error": 0.25, "confirmed": 0.90, "missed": 0.10}
 
@@ -67,19 +69,20 @@ class Bench:
             return path, self.advise_server(workload, path, load(workload))
         return path, self.run([self.poolwise, "-q", "advise", "--json", "-o", path, "--", *workload.command], workload, path)
 
-    def attempt(self, workload, load, advice_path, site, seconds):
+    def attempt(self, workload, load, advice_path, site, advised):
         """One site against a control that looks up that site alone, as its own program would not have to."""
         path = self.scratch / f"{workload.name}-try.json"
         bench = ["--bench", load(workload)] if load else []
+        within = max(NARROW_LEAST_PCT, 100 * NARROW * (site["saved_cpu_share"] or 0)) if advised else NARROW_OTHER_PCT
         return self.run([self.poolwise, "-q", "try", "--json", "-o", path, "--from", advice_path, "--site", site["id"],
-                         "--time", seconds, *bench, "--", *workload.command], workload, path)
+                         "--time", self.seconds * (ADVISED_LONGER if advised else 1), "--within", within, *bench, "--", *workload.command], workload, path)
 
     def rows(self, workload, load):
         path, advice = self.advise(workload, load)
         told, rest = pick(advice["sites"])
         for site in told + rest:
             advised = site["verdict"] in POOLED
-            tried = self.attempt(workload, load, path, site, self.seconds * (ADVISED_LONGER if advised else 1))
+            tried = self.attempt(workload, load, path, site, advised)
             for row in tried["sites"]:
                 yield {**row, "workload": workload.name, "told": site["verdict"], "advised": advised,
                        "hinted": not advised and site["slab_hint"], "rounds": tried["rounds"]}
@@ -161,8 +164,8 @@ def main():
     parser.add_argument("--inputs", help="where the workloads' inputs are, or are to be made (default: BUILD/inputs)")
     parser.add_argument("--only", help="comma-separated names of workloads")
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float, default=40,
-                        help="for the runs of one site, twice that where a pool is advised (default 40)")
+    parser.add_argument("--seconds", type=float, default=25,
+                        help="for the runs of one site at most, five times that where a pool is advised (default 25)")
     parser.add_argument("--held-out", action="store_true", help="programs that no threshold was found with, instead")
     parser.add_argument("-o", "--output", help="a file for the table, too")
     options = parser.parse_args()

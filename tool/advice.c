@@ -10,6 +10,8 @@
 #include "advice_internal.h"
 #include "cost.h"
 
+/* Samples say what recording costs within a third: so at least this part is the program's, 1 / RECORDING_MOST. */
+#define RECORDING_MOST 3
 #define PRICES_MS 150u /* CPU time spent on measuring what a pair costs here */
 
 static int on_process(void *context, const struct trace_process *process)
@@ -224,8 +226,11 @@ int advice_finish(struct advice *advice, const struct verdict_thresholds *thresh
     double recording_ns = 0;
     if (totals->has_end && totals->end.cpu_ns) {
         /* What the recording added is not the program's. */
-        uint64_t added = totals->end.recording_ns;
-        cpu_ns = added < totals->end.cpu_ns ? totals->end.cpu_ns - added : totals->end.cpu_ns;
+        uint64_t added = totals->end.recording_ns, whole = totals->end.cpu_ns;
+        cpu_ns = added < whole - whole / RECORDING_MOST ? whole - added : whole / RECORDING_MOST;
+        if (cpu_ns < added)
+            advice_note(advice, strdup("Recording took more CPU time than the program itself, which is only known within a third or so "
+                                       "then; shares of it are no surer."));
         recording_ns = totals->end.events ? (double)added / (double)totals->end.events : 0;
     }
     advice->sites = calloc(count ? count : 1, sizeof *advice->sites);

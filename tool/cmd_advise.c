@@ -15,7 +15,7 @@
 
 #define TOP_DEFAULT  12u
 #define WRAPPERS_MAX 64
-#define REPLAY_SECONDS 4.0
+#define REPLAY_SECONDS 8.0
 
 static void help(FILE *stream)
 {

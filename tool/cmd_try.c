@@ -262,6 +262,8 @@ static int measure(struct try *try)
     runs->budget_s = try->options.time_s > 0 ? try->options.time_s
                      : try->found            ? BUDGET_FOUND_S
                                              : BUDGET_NAMED_S;
+    runs->within = try->options.within_pct / 100;
+    runs->metric = try->command.metric ? TRIAL_CUSTOM : TRIAL_CPU;
     runs->one_cpu = try->candidates.single_threaded && !try->command.bench;
     runs->progress = progress;
     runs->context = try;
@@ -335,7 +337,7 @@ static int measure(struct try *try)
             explained = true;
         }
     const struct try_result result = {.runs = runs,
-                                      .metric = try->command.metric ? TRIAL_CUSTOM : TRIAL_CPU,
+                                      .metric = try->runs.metric,
                                       .higher_is_better = try->options.higher,
                                       .metric_name = try->command.metric,
                                       .together = together,

@@ -28,6 +28,7 @@ void try_options_help(FILE *stream)
         "made anew\n"
         "  -n PAIRS            this many rounds of all arms (default: by time)\n"
         "  --time SECONDS      for all rounds together (30; 90 when the sites are to be found)\n"
+        "  --within PCT        fewer rounds, once what is saved is known within so many points\n"
         "  --bench COMMAND     the program is a server: this shell command is the load, once it "
         "listens\n"
         "  --metric COMMAND    this number decides, not CPU time: a shell command that reads the "
@@ -76,6 +77,7 @@ enum {
     OPTION_ALL,
     OPTION_FROM,
     OPTION_TIME,
+    OPTION_WITHIN,
     OPTION_BENCH,
     OPTION_METRIC,
     OPTION_HIGHER,
@@ -113,6 +115,8 @@ static int option_take(struct try_options *options, int option, char *value, con
         return status;
     case OPTION_TIME:
         return number_read("--time", value, 1, 1e6, &options->time_s);
+    case OPTION_WITHIN:
+        return number_read("--within", value, 0.01, 100, &options->within_pct);
     case OPTION_BENCH:
         options->command.bench = value;
         return 0;
@@ -148,6 +152,8 @@ static int contradiction(const struct try_options *options)
 {
     if (options->all && options->as)
         return command_error("--as says how the sites of --site are tried; --all has none");
+    if (options->within_pct > 0 && options->rounds)
+        return command_error("--within says when there are enough rounds, and so does -n");
     if (options->as && !options->site_word_count)
         return command_error("--as wants --site");
     if (options->higher && !options->command.metric)
@@ -162,6 +168,7 @@ int try_options_take(int argc, char **argv, struct try_options *ret_options)
                                           {"all", optional_argument, NULL, OPTION_ALL},
                                           {"from", required_argument, NULL, OPTION_FROM},
                                           {"time", required_argument, NULL, OPTION_TIME},
+                                          {"within", required_argument, NULL, OPTION_WITHIN},
                                           {"bench", required_argument, NULL, OPTION_BENCH},
                                           {"metric", required_argument, NULL, OPTION_METRIC},
                                           {"higher", no_argument, NULL, OPTION_HIGHER},

@@ -23,6 +23,7 @@ struct try_options {
     double require_pct;           /* negative: not asked for */
     double time_s;                /* 0: not given */
     unsigned rounds;              /* 0: by time */
+    double within_pct;            /* 0: not given */
     struct trial_command command; /* argv, bench, metric and timeout_s of it; no input */
 };
 

@@ -175,6 +175,23 @@ static size_t rounds_least(const struct try_runs *runs)
     return least;
 }
 
+/* Whether all that is saved is known well enough. Asked now and then only: an interval is the work of some milliseconds. */
+static bool narrow(const struct try_runs *runs, size_t round)
+{
+    if (runs->within <= 0 || round < TRY_ROUNDS_WITHIN || round % 2)
+        return false;
+    for (size_t i = 2; i < runs->arm_count; i++) {
+        const struct try_arm *arm = &runs->arms[i];
+        struct interval saving;
+        if (arm->control == i || arm->arm.pass || arm->outcome != TRY_SAME)
+            continue;
+        if (!try_saving(&runs->arms[arm->control], arm, runs->metric, &saving) ||
+            saving.high - saving.low > 2 * runs->within)
+            return false;
+    }
+    return true;
+}
+
 int try_runs_measure(struct try_runs *runs)
 {
     int status = 0;
@@ -193,6 +210,8 @@ int try_runs_measure(struct try_runs *runs)
             spent_s + spent_s / (double)round > runs->budget_s)
             break;
         if (!runs->rounds_wanted && round >= TRY_ROUNDS_FEWEST && spent_s > runs->budget_s)
+            break;
+        if (narrow(runs, round))
             break;
         trial_order((unsigned)round, runs->arm_count, order);
         for (size_t i = 0; !status && i < runs->arm_count; i++) {

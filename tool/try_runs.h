@@ -11,6 +11,7 @@
 #define TRY_ROUNDS_LEAST  5u
 #define TRY_ROUNDS_FEWEST 3u /* where even five take longer than there is time for */
 #define TRY_ROUNDS_MOST   200u
+#define TRY_ROUNDS_WITHIN 10u /* from which an interval is believed that it is narrow enough */
 
 enum try_outcome {
     TRY_SAME,      /* as the plain program */
@@ -41,6 +42,8 @@ struct try_runs {
      * that share a core with somebody else's work differ by more than most pools save. */
     bool one_cpu;
     double budget_s;
+    double within; /* 0: no; else it is enough when the intervals of what is saved reach so far to either side at most */
+    enum trial_metric metric; /* of those savings */
     /* Before each run; NULL: not wanted. `left_s`: an estimate. */
     void (*progress)(void *context, const struct try_runs *runs, const char *arm, size_t round,
                      double left_s);

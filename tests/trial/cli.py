@@ -222,6 +222,17 @@ def require(folder):
 
 
 @case
+def rounds_within(folder):
+    """Ten rounds when any interval will do, and as many as there is time for when none is narrow enough."""
+    def rounds(*words):
+        done = run("try", "--json", "--all", *words, "--", mine / "fussy")
+        check(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)["rounds"]
+    check(rounds("--within", "100", "--time", "60"), 10, "rounds that are enough")
+    check(rounds("--within", "0.01", "--time", "2") > 10, True, "more rounds where they are not")
+
+
+@case
 def bad_input(folder):
     refused("which program", "--all")
     refused("which program", "--all", mine / "fussy")
@@ -233,6 +244,8 @@ def bad_input(folder):
     refused("--as arena", "--as", "arena", "--site", "ffffffff", "--", mine / "fussy")
     refused("-n 0", "-n", "0", "--all", "--", mine / "fussy")
     refused("--time never", "--time", "never", "--all", "--", mine / "fussy")
+    refused("--within 0", "--within", "0", "--all", "--", mine / "fussy")
+    refused("--within says when there are enough", "--within", "1", "-n", "5", "--all", "--", mine / "fussy")
     refused("--higher is about --metric", "--higher", "--all", "--", mine / "fussy")
     refused("needs a value", "--site")
     refused("unknown option --sites", "--sites=x", "--", mine / "fussy")

@@ -14,7 +14,7 @@
 
 struct prices_sum {
     uint64_t count;
-    double ns, slow_ns; /* slow: beyond what an op takes that finds its memory there: page faults, mostly */
+    double weight, ns, slow_ns; /* sums of the windows' weights. slow: beyond what an op takes that finds its memory there: page faults, mostly */
 };
 
 struct prices_place { /* by op_size_class() */
@@ -35,8 +35,8 @@ void prices_done(struct prices *prices);
 int prices_take(struct prices *prices, const struct image *image, const struct image_window *window,
                 const struct image_result *result);
 
-/* Adds what repetition `which` took by place. Of the first PRICES_FIRST any, once they are in; of later ones only the last,
+/* Adds `weight` times what repetition `which` took by place. Of the first PRICES_FIRST any, once they are in; of later ones only the last,
  * which is still in the image. */
 void prices_add(const struct prices *prices, const struct image *image,
                 const struct image_window *window, uint32_t which,
-                const struct image_result *result, struct prices_place *places);
+                const struct image_result *result, double weight, struct prices_place *places);

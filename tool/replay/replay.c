@@ -27,7 +27,7 @@ struct column {
     struct worker worker;
     bool started;
     struct prices_place sums[REPLAY_REPETITIONS][IMAGE_PLACES];
-    double faults[REPLAY_REPETITIONS];
+    double faults[REPLAY_REPETITIONS], fault_share[REPLAY_REPETITIONS]; /* share: for each event, by the windows' weights */
     struct prices *prices; /* by window */
 };
 
@@ -36,8 +36,8 @@ struct bench {
     const struct replay_options *options;
     struct replay_result *result;
     struct column *columns;
-    bool *used; /* by window: it is replayed */
-    double begin_s;
+    double *weights; /* by window: how many it stands for, itself among them; 0: it is not replayed */
+    double begin_s, weighted_events;
 };
 
 static double now_s(void)
@@ -54,7 +54,7 @@ static double scaled(const struct prices_sum sums[OP_SIZES], const uint64_t coun
     double ns = 0;
     for (unsigned i = 0; i < OP_SIZES; i++)
         if (sums[i].count)
-            ns += (sums[i].ns + fault_part * sums[i].slow_ns) / (double)sums[i].count * (double)counts[i];
+            ns += (sums[i].ns + fault_part * sums[i].slow_ns) / sums[i].weight * (double)counts[i];
     return ns;
 }
 
@@ -104,7 +104,7 @@ static void window_add(struct bench *b, uint32_t variant, uint32_t window, uint3
 {
     struct column *column = &b->columns[variant];
     prices_add(&column->prices[window], b->schedule->image, &windows_of(b)[window], repetition, result,
-               column->sums[repetition]);
+               b->weights[window], column->sums[repetition]);
 }
 
 /* One variant over all windows. */
@@ -113,9 +113,9 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
     struct column *column = &b->columns[variant];
     const struct image *image = b->schedule->image;
     struct image_result result;
-    uint64_t faults = 0;
+    double faults = 0;
     for (uint32_t window = 0; window < image->window_count; window++) {
-        if (!b->used[window])
+        if (b->weights[window] <= 0)
             continue;
         const struct image_request request = {window, variant, b->options->variants[variant].heap, 0};
         if (worker_ask(&column->worker, &request, &result))
@@ -130,11 +130,12 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
         /* The first ones are summed up once they are all there. */
         for (uint32_t which = 0; which < PRICES_FIRST && repetition + 1 == PRICES_FIRST; which++)
             window_add(b, variant, window, which, NULL);
-        faults += result.faults;
+        faults += (double)result.faults;
+        column->fault_share[repetition] += b->weights[window] * (double)result.faults / b->weighted_events;
         if (result.peak_bytes > b->result->peak_bytes[variant])
             b->result->peak_bytes[variant] = result.peak_bytes;
     }
-    column->faults[repetition] = (double)faults;
+    column->faults[repetition] = faults;
     return 0;
 }
 
@@ -171,7 +172,7 @@ static void places_cover(struct bench *b)
     for (uint32_t window = 0; window < image->window_count; window++) {
         makes_count(image, &windows_of(b)[window], counts);
         for (uint32_t place = 0; place < image->place_count; place++) {
-            covered[place] |= b->used[window] && counts[place];
+            covered[place] |= b->weights[window] > 0 && counts[place];
             if (counts[place] > most[place]) {
                 most[place] = counts[place];
                 best[place] = window;
@@ -180,43 +181,104 @@ static void places_cover(struct bench *b)
     }
     for (uint32_t place = 0; place < image->place_count; place++)
         if (!covered[place] && most[place])
-            b->used[best[place]] = true;
+            b->weights[best[place]] = 1;
 }
 
-/* Which windows the time is enough for: one is tried. */
-static int windows_choose(struct bench *b)
+/* What the ops of a window took just now. */
+static double window_ns(const struct image *image, const struct image_window *window, const struct image_result *result)
 {
-    uint32_t count = b->schedule->image->window_count;
-    const struct image_window *windows = windows_of(b);
+    const struct image_thread *threads = image_at(image, window->threads_at);
+    double ticks = 0;
+    for (uint32_t i = 0; i < window->thread_count; i++) {
+        const uint16_t *packed = image_at(image, threads[i].ticks_at);
+        for (uint32_t op = 0; op < threads[i].op_count; op++)
+            ticks += (double)image_unpack(packed[op]);
+    }
+    return ticks * result->ns_per_tick;
+}
+
+struct looked_at {
+    double ns;
+    uint32_t window;
+};
+
+static int by_ns(const void *a, const void *b)
+{
+    const struct looked_at *left = a, *right = b;
+    return left->ns < right->ns ? -1 : left->ns > right->ns;
+}
+
+/* Each window once, by the first variant. */
+static int windows_look(struct bench *b, struct looked_at *looked)
+{
+    const struct image *image = b->schedule->image;
     struct image_result result;
-    const struct image_request request = {0, 0, b->options->variants[0].heap, 0};
-    double begin = 0;
-    for (int i = 0; i < 2; i++) { /* the first finds everything cold */
-        begin = now_s();
+    for (uint32_t i = 0; i <= image->window_count; i++) {
+        uint32_t window = i % image->window_count; /* the first finds everything cold: it comes again */
+        const struct image_request request = {window, 0, b->options->variants[0].heap, 0};
         if (worker_ask(&b->columns[0].worker, &request, &result))
             return column_fail(b, 0, WORKER_DIED);
         if (result.status != WORKER_DONE)
             return column_fail(b, 0, result.status);
+        looked[window] = (struct looked_at){window_ns(image, &windows_of(b)[window], &result), window};
     }
-    double event_s = (now_s() - begin) / (double)(windows[0].event_count + 1u);
-    double repetition_s = event_s * (double)b->schedule->ops * b->options->variant_count;
-    double wanted = ceil(repetition_s * MARGIN * REPLAY_LEAST / b->options->seconds);
-    /* Programs have phases: a few windows at least, even if they take longer. */
+    return 0;
+}
+
+/*
+ * `picks` of the windows, with a chance that grows with what they cost, so that those weigh most of which there are few: systematic
+ * sampling with probability proportional to size, in the order of the sizes (Madow 1949). A size is half of what it costs, half
+ * of the mean: no window stands for very many.
+ */
+static void windows_pick(struct bench *b, const struct looked_at *looked, uint32_t count, uint32_t picks)
+{
+    double mean = 0, at = 0;
+    for (uint32_t i = 0; i < count; i++)
+        mean += looked[i].ns / count;
+    double pace = 2 * mean * count / picks, next = pace / 2;
+    for (uint32_t i = 0; i < count; i++) {
+        double size = looked[i].ns + mean;
+        for (at += size; at > next; next += pace)
+            b->weights[looked[i].window] += pace / size;
+    }
+}
+
+/*
+ * Which windows the time is enough for. Programs have phases, and a block may be ten times as dear in one as in the next: so
+ * all are looked at once.
+ */
+static int windows_choose(struct bench *b)
+{
+    uint32_t count = b->schedule->image->window_count;
+    struct looked_at *looked = calloc(count, sizeof *looked);
+    if (!looked)
+        return -ENOMEM;
+    double begin = now_s();
+    int status = windows_look(b, looked);
+    double repetition_s = (now_s() - begin) * count / (count + 1) * b->options->variant_count;
+    double left_s = b->options->seconds - (now_s() - b->begin_s), least_s = b->options->seconds / 2;
+    double wanted = ceil(repetition_s * MARGIN * REPLAY_LEAST / (left_s > least_s ? left_s : least_s));
+    /* A few windows at least, even if they take longer. */
     double most = count <= WINDOWS_LEAST ? 1 : count / WINDOWS_LEAST;
     uint32_t step = wanted <= 1 ? 1 : wanted >= most ? (uint32_t)most : (uint32_t)wanted;
-    /* One of each `step`, drawn: windows as far apart as a program's turns would all be of one part of the turn. */
-    uint64_t state = 1;
-    for (uint32_t i = 0; i < count; i += step) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        uint32_t at = i + (uint32_t)((state >> 33) % step);
-        b->used[at < count ? at : count - 1] = true;
-    }
+    qsort(looked, count, sizeof *looked, by_ns);
+    if (!status && step > 1)
+        windows_pick(b, looked, count, count / step);
+    else
+        for (uint32_t i = 0; i < count; i++)
+            b->weights[i] = 1;
+    free(looked);
+    if (status)
+        return status;
     if (step > 1)
         places_cover(b);
+    const struct image_window *windows = windows_of(b);
     b->result->windows = count;
     for (uint32_t i = 0; i < count; i++) {
-        b->result->windows_used += b->used[i];
-        b->result->events += b->used[i] ? windows[i].event_count : 0;
+        bool used = b->weights[i] > 0;
+        b->result->windows_used += used;
+        b->result->events += used ? windows[i].event_count : 0;
+        b->weighted_events += b->weights[i] * windows[i].event_count;
     }
     b->result->cut = b->result->windows_used < count;
     return 0;
@@ -277,12 +339,12 @@ static void summarise_others(struct bench *b, uint32_t variant)
  */
 static double fault_part(const struct bench *b)
 {
-    double all = 0, faults = median_of(b->columns[0].faults, b->result->repetitions);
+    double all = 0, faults = median_of(b->columns[0].fault_share, b->result->repetitions);
     for (uint32_t place = 0; place < b->schedule->image->place_count; place++)
         for (unsigned i = 0; i < OP_SIZES; i++)
             all += (double)(b->options->counts[place].made[i] + b->options->counts[place].resized[i] +
                             b->options->counts[place].freed[i]);
-    double expected = b->result->events ? faults * all / (double)b->result->events : 0;
+    double expected = faults * all;
     return b->options->faults && expected > (double)b->options->faults ? (double)b->options->faults / expected : 1;
 }
 
@@ -335,10 +397,10 @@ int replay_run(const struct schedule *schedule, const struct replay_options *opt
     struct bench bench = {.schedule = schedule, .options = options, .result = ret_result, .begin_s = now_s()};
     memset(ret_result, 0, sizeof *ret_result);
     bench.columns = calloc(options->variant_count, sizeof *bench.columns);
-    bench.used = calloc(schedule->image->window_count, sizeof *bench.used);
-    if (!bench.columns || !bench.used) {
+    bench.weights = calloc(schedule->image->window_count, sizeof *bench.weights);
+    if (!bench.columns || !bench.weights) {
         free(bench.columns);
-        free(bench.used);
+        free(bench.weights);
         return -ENOMEM;
     }
     int status = workers_start(&bench);
@@ -356,7 +418,7 @@ int replay_run(const struct schedule *schedule, const struct replay_options *opt
         free(bench.columns[i].prices);
     }
     free(bench.columns);
-    free(bench.used);
+    free(bench.weights);
     ret_result->seconds = now_s() - bench.begin_s;
     return status;
 }
