@@ -245,7 +245,8 @@ void appraise_cost(const struct appraisal *measure, const struct appraise_site *
                                   .measured = true,
                                   .saved_ci95 = {by_pool->ci95[0] * scale, by_pool->ci95[1] * scale},
                                   .repetitions = result->repetitions};
-    add_others(measure, place, program_cpu_ns, cost);
+    if (by_pool->ci95[0] > 0) /* who loses at its own blocks is no pool, whatever the heap gains */
+        add_others(measure, place, program_cpu_ns, cost);
     if (site->simpler == VERDICT_TAIL || result->failed[simpler] || !by_simpler->made)
         return;
     cost->simpler.measured = true;
