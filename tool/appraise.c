@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BYTES_HIGH  (1u << 30) /* no form is larger */
+#define PAGE_BYTES  4096u
 #define ALONE_SITES 3u         /* at most: each takes its part of the time */
 
 static const struct {
@@ -192,8 +193,11 @@ int appraise_run(struct appraisal *measure, const struct windows *windows, struc
     struct replay_variant *variants = calloc(measure->row_count, sizeof *variants);
     if (variants) {
         variants_make(measure, sites, site_count, variants);
+        /* Each page that is resident at the peak was touched once: the other faults are on what was given back. */
+        const struct trace_end *end = &analyse_totals(analyse)->end;
+        uint64_t pages = end->peak_bytes / PAGE_BYTES, refaults = end->minor_faults > pages ? end->minor_faults - pages : 0;
         const struct replay_options how = {options->seconds, variants, measure->row_count, counts,
-                                           analyse_totals(analyse)->end.minor_faults, options->progress, options->context};
+                                           end->minor_faults > 0, refaults, options->progress, options->context};
         status = replay_run(&schedule, &how, &measure->result);
     } else {
         status = -ENOMEM;

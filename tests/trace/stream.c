@@ -272,6 +272,7 @@ int stream_push(const struct stream_options *options, const struct trace_sink *c
     stream->end.recording_ns = UINT64_MAX;
     stream->end.stack_hits = 77;
     stream->end.minor_faults = 4711;
+    stream->end.peak_bytes = 1ull << 40;
     if (!options->no_end)
         PUSH(stream, end, &stream->end);
     int status = stream->status;

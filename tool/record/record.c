@@ -178,6 +178,7 @@ int record_run(const struct record_options *options, const struct trace_sink *co
         result->end.wall_ns = process_now_ns() - run.process.start_ns;
         result->end.cpu_ns = run.process.usage.cpu_ns;
         result->end.minor_faults = run.process.usage.minor_faults;
+        result->end.peak_bytes = run.process.usage.peak_bytes;
         result->end.exit_status = result->exit_status;
         if (!status)
             status = collector_finish(run.collector, &result->end);

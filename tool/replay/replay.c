@@ -27,7 +27,8 @@ struct column {
     struct worker worker;
     bool started;
     struct prices_place sums[REPLAY_REPETITIONS][IMAGE_PLACES];
-    double faults[REPLAY_REPETITIONS], fault_share[REPLAY_REPETITIONS]; /* share: for each event, by the windows' weights */
+    double faults[REPLAY_REPETITIONS];
+    double refault_share[REPLAY_REPETITIONS]; /* for each event, by the windows' weights; where the heap does not grow */
     struct prices *prices; /* by window */
 };
 
@@ -104,7 +105,7 @@ static void window_add(struct bench *b, uint32_t variant, uint32_t window, uint3
 {
     struct column *column = &b->columns[variant];
     prices_add(&column->prices[window], b->schedule->image, &windows_of(b)[window], repetition, result,
-               b->weights[window], column->sums[repetition]);
+               b->weights[window], windows_of(b)[window].grows, column->sums[repetition]);
 }
 
 /* One variant over all windows. */
@@ -131,7 +132,8 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
         for (uint32_t which = 0; which < PRICES_FIRST && repetition + 1 == PRICES_FIRST; which++)
             window_add(b, variant, window, which, NULL);
         faults += (double)result.faults;
-        column->fault_share[repetition] += b->weights[window] * (double)result.faults / b->weighted_events;
+        if (!windows_of(b)[window].grows)
+            column->refault_share[repetition] += b->weights[window] * (double)result.faults / b->weighted_events;
         if (result.peak_bytes > b->result->peak_bytes[variant])
             b->result->peak_bytes[variant] = result.peak_bytes;
     }
@@ -335,17 +337,17 @@ static void summarise_others(struct bench *b, uint32_t variant)
 
 /*
  * The heap that a window begins with is not just as it was: its top is the most of what differs, and where it is given back and
- * taken again decides over page faults. How many there were in all is known, so that more are not believed.
+ * taken again decides over page faults. How many of these there were in all is known, so that more are not believed.
  */
 static double fault_part(const struct bench *b)
 {
-    double all = 0, faults = median_of(b->columns[0].fault_share, b->result->repetitions);
+    double all = 0, faults = median_of(b->columns[0].refault_share, b->result->repetitions);
     for (uint32_t place = 0; place < b->schedule->image->place_count; place++)
         for (unsigned i = 0; i < OP_SIZES; i++)
             all += (double)(b->options->counts[place].made[i] + b->options->counts[place].resized[i] +
                             b->options->counts[place].freed[i]);
     double expected = faults * all;
-    return b->options->faults && expected > (double)b->options->faults ? (double)b->options->faults / expected : 1;
+    return b->options->refaults_known && expected > (double)b->options->refaults ? (double)b->options->refaults / expected : 1;
 }
 
 static void summarise(struct bench *b)

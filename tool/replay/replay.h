@@ -26,7 +26,8 @@ struct replay_options {
     uint32_t
         variant_count; /* 1 to IMAGE_VARIANTS; the first is what the others are compared with */
     const struct op_sizes *counts; /* by place: of the whole recording, which windows are a part of */
-    uint64_t faults; /* page faults of the recorded program; 0: unknown */
+    bool refaults_known;
+    uint64_t refaults; /* page faults of the recorded program on memory that it had before and gave back */
     void (*progress)(void *context, double part);
     void *context;
 };
@@ -54,7 +55,7 @@ struct replay_result {
     enum worker_status status[IMAGE_VARIANTS];
     uint32_t repetitions, windows, windows_used;
     uint64_t events; /* in one repetition */
-    double fault_part; /* of the first variant's page faults, as many as the program had itself: the others are the replay's own */
+    double fault_part; /* of the first variant's page faults where the heap does not grow, as many as the program had itself */
     bool cut;        /* fewer windows or repetitions than wanted, for lack of time */
     double seconds;  /* spent */
 };

@@ -445,6 +445,8 @@ int decode_end(struct decode *decode, const uint8_t *data, size_t size)
     end.processes = varint_take32(&in);
     if (in.at < in.end) /* not in older recordings */
         end.minor_faults = varint_take(&in);
+    if (in.at < in.end)
+        end.peak_bytes = varint_take(&in);
     if (in.bad)
         return DECODE_DAMAGED;
     int status = 0;

@@ -99,7 +99,7 @@ struct trace_end {
     uint64_t stack_hits;       /* events whose stack was known (verified, not unwound) */
     int32_t exit_status;       /* as from waitpid; -1: unknown, the recording was cut */
     uint32_t threads, processes;
-    uint64_t minor_faults; /* of the recorded processes, recording included; 0: unknown */
+    uint64_t minor_faults, peak_bytes; /* of the recorded processes, and of the largest of them in memory; 0: unknown */
 };
 
 /* Each member returns 0 or -errno, which stops the source. Any member may be NULL. What the pointers

@@ -390,7 +390,8 @@ static int on_end(void *context, const struct trace_end *end)
                                 end->allocations,   end->frees,      end->reallocs,
                                 end->unknown_frees, end->dropped,    end->lost_threads,
                                 end->recording_ns,  end->stack_hits, (uint32_t)end->exit_status,
-                                end->threads,       end->processes, end->minor_faults};
+                                end->threads,       end->processes, end->minor_faults,
+                                end->peak_bytes};
     const size_t number_count = sizeof numbers / sizeof *numbers;
     if (!status)
         status = definition_begin(writer, number_count * VARINT_MAX);

@@ -429,12 +429,15 @@ static bool rung_cost(const struct ladder *ladder, struct decision *ret_decision
         .kind = cost->measured && (w->pool_ns <= 0 || w->saved_ci95[0] <= 0) ? VERDICT_LOSES
                                                                                 : VERDICT_TAIL};
     if (w->pool_ns > 0) {
-        fprintf(ladder->reason, "a pool would save only ");
+        bool close = cost->measured && !w->pool_cheap;
+        fprintf(ladder->reason, "a pool would save %s", close ? "" : "only ");
         say_saving(ladder, w->pool_ns);
         fprintf(ladder->reason, " (%s): %s instead of %s a pair, %s of gets hit", how,
                 figure_ns(w->pool_pair_ns).text, figure_ns(w->malloc_ns).text,
                 figure_share(w->hit_rate).text);
         say_others(ladder);
+        if (close)
+            fprintf(ladder->reason, ", too close to be sure: replayed prices can be off by a third");
         if (ret_decision->kind == VERDICT_LOSES)
             fprintf(ladder->reason, ", and the interval reaches down to %s",
                     figure_share(w->saved_ci95[0]).text);

@@ -89,6 +89,9 @@ static const struct verdict_threshold presets[THRESHOLD_COUNT] = {
     [THRESHOLD_POOL_SAVING] =
         ROW("pool-saving", 0.01, 0, 1, "share",
             "POOL, CAP, CLASSES: a pool saves at least this share of the program's CPU time"),
+    [THRESHOLD_POOL_PRICE] =
+        ROW("pool-price", 0.67, 0.01, 1, "ratio",
+            "POOL, CAP, CLASSES, where both were measured: a pool's price / malloc's at most; replays can be off by a third"),
     [THRESHOLD_POOL_OVER] =
         ROW("pool-over-presize", 1, 0.5, 1000, "ratio",
             "POOL instead of PRESIZE, where both were measured: it saves this many times as much"),

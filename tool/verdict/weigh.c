@@ -170,9 +170,10 @@ static void weigh_pool(const struct verdict_thresholds *thresholds, double cpu_n
         w->pool_ns = hits * w->malloc_ns - allocations * w->pool_pair_ns -
                      cross * threshold(thresholds, THRESHOLD_POOL_CROSS_NS);
     w->pool_share = share_of(w->pool_ns, cpu_ns);
+    w->pool_cheap = w->pool_pair_ns <= w->malloc_ns * threshold(thresholds, THRESHOLD_POOL_PRICE);
     w->pool_wins = w->pool_ns > 0 &&
                    (cpu_ns <= 0 || w->pool_share >= threshold(thresholds, THRESHOLD_POOL_SAVING)) &&
-                   (!cost->measured || w->saved_ci95[0] > 0);
+                   (!cost->measured || (w->saved_ci95[0] > 0 && w->pool_cheap));
 }
 
 uint64_t pool_item_bytes(const struct weighed *w)

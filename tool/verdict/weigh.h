@@ -49,6 +49,7 @@ struct weighed {
     double hit_rate;   /* expected of a pool */
     double pool_ns;    /* saved by a pool over the whole run; negative: lost */
     double pool_share; /* of the program's CPU time; 0 when that is unknown */
+    bool pool_cheap;   /* by so much that the replay's own error does not decide */
     bool pool_wins;
     bool slab_hint;
 };
