@@ -73,9 +73,9 @@ int prices_take(struct prices *prices, const struct image *image, const struct i
     return 0;
 }
 
-static void add(struct prices_sum *sum, double weight, double ns, uint32_t copied, bool grows)
+static void add(struct prices_sum *sum, double weight, double ns, uint32_t copied, bool trims)
 {
-    double usual = grows ? HUGE_VAL : SLOW_NS + copied / COPY_BYTES_NS;
+    double usual = trims ? SLOW_NS + copied / COPY_BYTES_NS : HUGE_VAL;
     sum->count++;
     sum->weight += weight;
     sum->ns += weight * (ns < usual ? ns : usual);
@@ -84,7 +84,7 @@ static void add(struct prices_sum *sum, double weight, double ns, uint32_t copie
 
 void prices_add(const struct prices *prices, const struct image *image,
                 const struct image_window *window, uint32_t which,
-                const struct image_result *result, double weight, bool grows, struct prices_place *places)
+                const struct image_result *result, double weight, bool trims, struct prices_place *places)
 {
     const struct image_thread *threads = image_at(image, window->threads_at);
     bool kept = which < PRICES_FIRST;
@@ -105,11 +105,11 @@ void prices_add(const struct prices *prices, const struct image *image,
             double ns = ((double)ticks - own) * scale;
             struct prices_place *place = &places[ops[op].place];
             if (ops[op].code == OP_FREE)
-                add(&place->free[op_size_class(ops[op].was)], weight, ns, 0, grows);
+                add(&place->free[op_size_class(ops[op].was)], weight, ns, 0, trims);
             else if (ops[op].code == OP_REALLOC)
-                add(&place->resize[op_size_class(ops[op].was)], weight, ns, ops[op].was, grows);
+                add(&place->resize[op_size_class(ops[op].was)], weight, ns, ops[op].was, trims);
             else
-                add(&place->make[op_size_class(ops[op].size)], weight, ns, 0, grows);
+                add(&place->make[op_size_class(ops[op].size)], weight, ns, 0, trims);
         }
         at += threads[i].op_count;
     }

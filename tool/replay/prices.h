@@ -14,7 +14,8 @@
 
 struct prices_sum {
     uint64_t count;
-    double weight, ns, slow_ns; /* by the windows' weights. slow, in windows that do not grow the heap: beyond what an op takes that finds its memory there: page faults, mostly */
+    double weight, ns; /* sums by the windows' weights */
+    double slow_ns; /* beyond what an op takes that finds its memory there, in windows that may trim: page faults, mostly */
 };
 
 struct prices_place { /* by op_size_class() */
@@ -39,4 +40,4 @@ int prices_take(struct prices *prices, const struct image *image, const struct i
  * which is still in the image. */
 void prices_add(const struct prices *prices, const struct image *image,
                 const struct image_window *window, uint32_t which,
-                const struct image_result *result, double weight, bool grows, struct prices_place *places);
+                const struct image_result *result, double weight, bool trims, struct prices_place *places);

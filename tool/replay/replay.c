@@ -28,7 +28,7 @@ struct column {
     bool started;
     struct prices_place sums[REPLAY_REPETITIONS][IMAGE_PLACES];
     double faults[REPLAY_REPETITIONS];
-    double refault_share[REPLAY_REPETITIONS]; /* for each event, by the windows' weights; where the heap does not grow */
+    double refault_share[REPLAY_REPETITIONS]; /* for each event, by the windows' weights; of windows that may trim */
     struct prices *prices; /* by window */
 };
 
@@ -101,11 +101,18 @@ static const struct image_window *windows_of(const struct bench *b)
     return image_at(b->schedule->image, b->schedule->image->windows_at);
 }
 
+/* Whether what is slow in it may be the trimming's doing: a heap that grows has its faults for good reason, and threads wait for each
+ * other. */
+static bool window_trims(const struct image_window *window)
+{
+    return !window->grows && window->thread_count == 1;
+}
+
 static void window_add(struct bench *b, uint32_t variant, uint32_t window, uint32_t repetition, const struct image_result *result)
 {
     struct column *column = &b->columns[variant];
     prices_add(&column->prices[window], b->schedule->image, &windows_of(b)[window], repetition, result,
-               b->weights[window], windows_of(b)[window].grows, column->sums[repetition]);
+               b->weights[window], window_trims(&windows_of(b)[window]), column->sums[repetition]);
 }
 
 /* One variant over all windows. */
@@ -132,7 +139,7 @@ static int column_run(struct bench *b, uint32_t variant, uint32_t repetition)
         for (uint32_t which = 0; which < PRICES_FIRST && repetition + 1 == PRICES_FIRST; which++)
             window_add(b, variant, window, which, NULL);
         faults += (double)result.faults;
-        if (!windows_of(b)[window].grows)
+        if (window_trims(&windows_of(b)[window]))
             column->refault_share[repetition] += b->weights[window] * (double)result.faults / b->weighted_events;
         if (result.peak_bytes > b->result->peak_bytes[variant])
             b->result->peak_bytes[variant] = result.peak_bytes;
